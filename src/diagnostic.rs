@@ -1,0 +1,1 @@
+//! A finding, as data.

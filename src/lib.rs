@@ -1,0 +1,10 @@
+//! Builds and keeps ClickHouse schemas.
+//!
+//! Data flows one way, read → know → decide → act → say; each module below is one room of that house and may name only
+//! rooms listed above it (`tests/architecture.rs` holds this). ARCHITECTURE.md is the map.
+
+// read
+pub mod diagnostic;
+pub mod migration;
+pub mod seed;
+pub mod sql;

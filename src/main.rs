@@ -1,0 +1,3 @@
+//! The `housewright` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A directory → ordered, checksummed migrations.
