@@ -4,7 +4,11 @@
 //! rooms listed above it (`tests/architecture.rs` holds this). ARCHITECTURE.md is the map.
 
 // read
+pub mod config;
 pub mod diagnostic;
 pub mod migration;
 pub mod seed;
 pub mod sql;
+
+// know
+pub mod clickhouse;
