@@ -12,3 +12,5 @@ pub mod sql;
 
 // know
 pub mod clickhouse;
+pub mod engine;
+pub mod journal;

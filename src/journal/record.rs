@@ -1,0 +1,155 @@
+//! Facts → what stands for each migration. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::journal::{Fact, Journal, State};
+
+/// What the journal knows of one migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The version.
+    pub version: u64,
+    /// The name it was applied under.
+    pub name: String,
+    /// SHA-256 of the file it was applied from.
+    pub file_sha256: String,
+    /// The number of statements of its up section.
+    pub total: u32,
+    /// The statements that were begun, by number.
+    pub statements: BTreeMap<u32, RecordedStatement>,
+    /// The down section as it was then.
+    pub down_sql: String,
+}
+
+/// What the journal knows of one statement: its last fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedStatement {
+    /// The last thing known.
+    pub state: State,
+    /// The fingerprint.
+    pub sha256: String,
+    /// The text.
+    pub sql: String,
+    /// The id under which the server knows the query.
+    pub query_id: String,
+    /// The server's error code; 0 = none.
+    pub error_code: i32,
+    /// The error; '' = none.
+    pub error: String,
+    /// How long it took; 0 if that is not known.
+    pub duration_ms: u64,
+    /// When the fact was written, in seconds since 1970.
+    pub recorded_at: u64,
+    /// Who wrote it, as `who@host`.
+    pub by: String,
+}
+
+/// How a migration stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// All its statements are done.
+    Applied,
+    /// Some are done and the next was not begun.
+    Partial {
+        /// How many are done.
+        done: u32,
+    },
+    /// The server refused a statement.
+    Failed {
+        /// Its number.
+        statement: u32,
+    },
+    /// A statement was begun, and nobody knows how it ended.
+    InDoubt {
+        /// Its number.
+        statement: u32,
+    },
+}
+
+impl Record {
+    /// How the migration stands.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        for (number, statement) in &self.statements {
+            match statement.state {
+                State::Started => return Condition::InDoubt { statement: *number },
+                State::Failed => return Condition::Failed { statement: *number },
+                State::Done => {}
+            }
+        }
+        let done = u32::try_from(self.statements.len()).unwrap_or(u32::MAX);
+        if done >= self.total {
+            Condition::Applied
+        } else {
+            Condition::Partial { done }
+        }
+    }
+
+    /// How many statements are done, counted from the first without a gap.
+    #[must_use]
+    pub fn done(&self) -> u32 {
+        (1..=self.total)
+            .take_while(|number| {
+                self.statements
+                    .get(number)
+                    .is_some_and(|statement| statement.state == State::Done)
+            })
+            .fold(0, |_, number| number)
+    }
+
+    /// When the last fact was written, in seconds since 1970.
+    #[must_use]
+    pub fn recorded_at(&self) -> u64 {
+        self.statements
+            .values()
+            .map(|statement| statement.recorded_at)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// How long its statements took, in milliseconds.
+    #[must_use]
+    pub fn duration_ms(&self) -> u64 {
+        self.statements
+            .values()
+            .map(|statement| statement.duration_ms)
+            .sum()
+    }
+}
+
+/// The migrations that the journal knows, by version.
+#[must_use]
+pub fn records(journal: &Journal) -> BTreeMap<u64, Record> {
+    let mut records: BTreeMap<u64, Record> = BTreeMap::new();
+    for fact in journal.facts().iter().filter(|fact| fact.direction == "up") {
+        let record = records.entry(fact.version).or_insert_with(|| Record {
+            version: fact.version,
+            name: String::new(),
+            file_sha256: String::new(),
+            total: 0,
+            statements: BTreeMap::new(),
+            down_sql: String::new(),
+        });
+        // The last fact's words hold: a migration continued after an edit of its unapplied rest has a new file and a new total.
+        record.name.clone_from(&fact.name);
+        record.file_sha256.clone_from(&fact.file_sha256);
+        record.total = fact.statements;
+        record.down_sql.clone_from(&fact.down_sql);
+        record.statements.insert(fact.statement, recorded(fact));
+    }
+    records
+}
+
+fn recorded(fact: &Fact) -> RecordedStatement {
+    RecordedStatement {
+        state: fact.state,
+        sha256: fact.sha256.clone(),
+        sql: fact.sql.clone(),
+        query_id: fact.query_id.clone(),
+        error_code: fact.error_code,
+        error: fact.error.clone(),
+        duration_ms: fact.duration_ms,
+        recorded_at: fact.recorded_at,
+        by: format!("{}@{}", fact.who, fact.host),
+    }
+}
