@@ -335,7 +335,7 @@ fn fetch(
     let output = staging.join("npm.log");
     let log = fs_err::File::create(&output)?.into_file();
     let mut npm = Command::new("npm")
-        .args(["pack", "--silent", "--prefer-online", "--cache"])
+        .args(["pack", "--loglevel=error", "--prefer-online", "--cache"])
         .arg(staging.join("npm"))
         .arg(format!("{}@{VERSION}", package.name))
         .current_dir(staging)
@@ -363,12 +363,7 @@ fn fetch(
         let said = String::from_utf8_lossy(&said);
         return Err(Error::Npm {
             package: package.name,
-            output: said.lines().take(12).fold(String::new(), |mut text, line| {
-                text.push_str("  | ");
-                text.push_str(line);
-                text.push('\n');
-                text
-            }),
+            output: crate::engine::indented(&said),
         });
     }
     staging
