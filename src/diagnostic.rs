@@ -1,1 +1,80 @@
-//! A finding, as data.
+//! A finding, as data: what is wrong, where, and what to do about it. How it looks is the business of `report`.
+
+use camino::Utf8PathBuf;
+
+use crate::sql::Span;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing.
+    Warning,
+    /// Nothing goes on until it is mended.
+    Error,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// The file.
+    pub path: Utf8PathBuf,
+    /// The bytes of its text, as it was read: without a byte order mark, with `\n` line ends.
+    pub span: Span,
+    /// The line of the first byte, from 1.
+    pub line: usize,
+    /// The column of the first byte, in characters from 1.
+    pub column: usize,
+}
+
+/// A finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its name, `like-this`: stable, for filters and tests.
+    pub code: &'static str,
+    /// What is wrong, in a sentence without a full stop.
+    pub message: String,
+    /// Where.
+    pub location: Option<Location>,
+    /// What else there is to know.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A finding without a place.
+    #[must_use]
+    pub fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity,
+            code,
+            message: message.into(),
+            location: None,
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// With its place, if it has one.
+    #[must_use]
+    pub fn at(mut self, location: Option<Location>) -> Self {
+        self.location = location;
+        self
+    }
+
+    /// With something else to know.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
