@@ -14,3 +14,12 @@ pub mod sql;
 pub mod clickhouse;
 pub mod engine;
 pub mod journal;
+
+// decide
+pub mod plan;
+
+// act
+pub mod apply;
+
+// say
+pub mod report;

@@ -13,6 +13,7 @@ pub use crate::sql::header::{Class, Header, Kind, ObjectName, header};
 pub use crate::sql::insert::{Insert, insert};
 pub use crate::sql::lexer::{Lexer, Token, TokenKind, tokens};
 pub use crate::sql::reads::reads;
+pub(crate) use crate::sql::split::hex;
 pub use crate::sql::split::{Statement, split};
 
 /// A range of bytes.

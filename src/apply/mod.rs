@@ -1,0 +1,393 @@
+//! Do the plan, and write each step down.
+//!
+//! Before a statement is sent the journal says that it is about to be; when its answer is there the journal says how it ended, in one
+//! INSERT together with the announcement of the next. Whatever kills this process, its connection or the server, the journal is never
+//! behind by more than one statement, and says which. Every step is an event; who shows it is not known here.
+
+mod judge;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::clickhouse::{Client, Query};
+use crate::journal::{Fact, Journal, Lock, LockError, Owner, State, Writer};
+use crate::migration::Migrations;
+use crate::plan::{Options, Plan, Step};
+
+pub use crate::apply::judge::{Verdict, judge};
+
+/// The settings that decide when a statement counts as done. Their defaults differ between releases, so they are always sent, as far
+/// as the server knows them.
+const SETTINGS: [(&str, &str); 5] = [
+    // A mutation is waited for, on this replica.
+    ("mutations_sync", "1"),
+    ("alter_sync", "1"),
+    ("lightweight_deletes_sync", "1"),
+    // An INSERT is in its table, and in every view, when it is answered.
+    ("async_insert", "0"),
+    // A blank line in inline data is data.
+    ("implicit_select", "0"),
+];
+
+/// What happens, as it happens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The lock is ours.
+    Locked,
+    /// The engine has read all pending statements and found them well-formed.
+    Judged {
+        /// How many.
+        statements: usize,
+    },
+    /// The server has no `formatQuery` (before 23.10), so the statements were not judged before the first is executed.
+    NotJudged,
+    /// A statement is about to be sent.
+    Started {
+        /// The statement.
+        step: &'a Step,
+    },
+    /// A statement was executed.
+    Done {
+        /// The statement.
+        step: &'a Step,
+        /// How long it took.
+        took: Duration,
+    },
+    /// The lock could not be given back; it dies after its lease.
+    NotReleased {
+        /// Why.
+        error: &'a LockError,
+    },
+}
+
+/// How a run ended well.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The statements that were executed.
+    pub executed: Vec<Step>,
+    /// How long all of it took.
+    pub took: Duration,
+    /// Whether it stopped early because it was asked to.
+    pub stopped: bool,
+}
+
+/// How a run ended badly, and how far it had come.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}")]
+pub struct Failure {
+    /// What went wrong.
+    #[source]
+    pub kind: FailureKind,
+    /// The statements that were executed before.
+    pub executed: Vec<Step>,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The plan says that nothing may be executed.
+    #[error("the plan was refused")]
+    Refused(Box<Plan>),
+    /// The engine does not read a pending statement. Nothing was executed.
+    #[error("a pending statement is not one that ClickHouse reads")]
+    Malformed(Vec<Verdict>),
+    /// Another run holds the lock, or took it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The journal could not be read or written.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+    /// The server refused a statement, and nothing of it was done.
+    #[error("the server refused a statement")]
+    Statement {
+        /// The statement.
+        step: Box<Step>,
+        /// What the server said.
+        #[source]
+        error: crate::clickhouse::Error,
+    },
+    /// Nobody knows whether a statement was executed.
+    #[error("the end of a statement is not known")]
+    InDoubt {
+        /// The statement.
+        step: Box<Step>,
+        /// What happened.
+        #[source]
+        error: crate::clickhouse::Error,
+    },
+    /// The journal could not be told that a statement was executed.
+    #[error("a statement was executed, and the journal could not be told")]
+    NotWritten {
+        /// The statement.
+        step: Box<Step>,
+        /// Why.
+        #[source]
+        error: crate::journal::Error,
+    },
+    /// The server could not be asked.
+    #[error(transparent)]
+    ClickHouse(#[from] crate::clickhouse::Error),
+}
+
+/// Brings the database to where the migrations say. Executes nothing, and takes no lock, if it is there already.
+///
+/// `stop` is looked at between statements.
+///
+/// # Errors
+/// [`Failure`]; the journal then says where things stand, and the next run goes on from there.
+pub async fn apply(
+    client: &Client,
+    migrations: &Migrations,
+    options: Options,
+    owner: &Owner,
+    stop: &AtomicBool,
+    events: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Outcome, Failure> {
+    let begun = Instant::now();
+    let mut executed = Vec::new();
+    match run(
+        client,
+        migrations,
+        options,
+        owner,
+        stop,
+        events,
+        &mut executed,
+    )
+    .await
+    {
+        Ok(stopped) => Ok(Outcome {
+            executed,
+            took: begun.elapsed(),
+            stopped,
+        }),
+        Err(kind) => Err(Failure { kind, executed }),
+    }
+}
+
+async fn run(
+    client: &Client,
+    migrations: &Migrations,
+    options: Options,
+    owner: &Owner,
+    stop: &AtomicBool,
+    events: &mut (dyn FnMut(Event<'_>) + Send),
+    executed: &mut Vec<Step>,
+) -> Result<bool, FailureKind> {
+    let plan = decide(client, migrations, options).await?.1;
+    if plan.steps.is_empty() {
+        return Ok(false);
+    }
+    match judge(client, &plan.steps).await? {
+        Some(verdicts) if verdicts.is_empty() => events(Event::Judged {
+            statements: plan.steps.len(),
+        }),
+        Some(verdicts) => return Err(FailureKind::Malformed(verdicts)),
+        None => events(Event::NotJudged),
+    }
+    let lock = Lock::acquire(client, owner.clone()).await?;
+    events(Event::Locked);
+    let result = async {
+        // What was decided before the lock may have been done by whoever held it.
+        let (journal, plan) = decide(client, migrations, options).await?;
+        let mut run = Run {
+            client,
+            settings: settings(client).await?,
+            writer: Writer::open(client, &journal).await?,
+            lock: &lock,
+            owner,
+        };
+        run.execute(&plan.steps, stop, events, executed).await
+    }
+    .await;
+    if let Err(error) = lock.release().await {
+        events(Event::NotReleased { error: &error });
+    }
+    result
+}
+
+async fn decide(
+    client: &Client,
+    migrations: &Migrations,
+    options: Options,
+) -> Result<(Journal, Plan), FailureKind> {
+    let journal = Journal::read(client).await?;
+    let plan = Plan::make(migrations, &journal, options);
+    if plan.refusals.is_empty() {
+        Ok((journal, plan))
+    } else {
+        Err(FailureKind::Refused(Box::new(plan)))
+    }
+}
+
+/// Those of [`SETTINGS`] that the server knows.
+async fn settings(
+    client: &Client,
+) -> Result<Vec<(&'static str, &'static str)>, crate::clickhouse::Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let names = SETTINGS
+        .map(|(name, _)| crate::clickhouse::literal(name))
+        .join(", ");
+    let query = Query::new(format!(
+        "SELECT name FROM system.settings WHERE name IN ({names})"
+    ));
+    let known: Vec<Row> = client.rows(&query).await?;
+    Ok(SETTINGS
+        .into_iter()
+        .filter(|(name, _)| known.iter().any(|row| row.name == *name))
+        .collect())
+}
+
+/// One run under its lock.
+struct Run<'a> {
+    client: &'a Client,
+    settings: Vec<(&'static str, &'static str)>,
+    writer: Writer,
+    lock: &'a Lock,
+    owner: &'a Owner,
+}
+
+impl Run<'_> {
+    async fn execute(
+        &mut self,
+        steps: &[Step],
+        stop: &AtomicBool,
+        events: &mut (dyn FnMut(Event<'_>) + Send),
+        executed: &mut Vec<Step>,
+    ) -> Result<bool, FailureKind> {
+        let mut steps = steps.iter().peekable();
+        let mut announced = false;
+        while let Some(step) = steps.next() {
+            if !announced {
+                self.lock.assert_held().await?;
+                let fact = self.fact(step, State::Started);
+                self.writer.append(vec![fact]).await?;
+            }
+            events(Event::Started { step });
+            let begun = Instant::now();
+            let answer = self.send(step).await;
+            let took = begun.elapsed();
+            if let Err(error) = answer {
+                return Err(self.failed(step, error, took).await);
+            }
+            executed.push(step.clone());
+            events(Event::Done { step, took });
+            let mut facts = vec![Fact {
+                duration_ms: milliseconds(took),
+                ..self.fact(step, State::Done)
+            }];
+            // Announced is only what is sent at once: not when the lock is lost, not when somebody asked us to stop.
+            let held = self.lock.assert_held().await;
+            let stopping = stop.load(Ordering::Relaxed);
+            let next = steps.peek().filter(|_| held.is_ok() && !stopping);
+            facts.extend(next.map(|next| self.fact(next, State::Started)));
+            announced = next.is_some();
+            self.writer
+                .append(facts)
+                .await
+                .map_err(|error| FailureKind::NotWritten {
+                    step: Box::new(step.clone()),
+                    error,
+                })?;
+            if steps.peek().is_some() {
+                held?;
+                if stopping {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    async fn send(&self, step: &Step) -> Result<(), crate::clickhouse::Error> {
+        let mut query = Query::new(&step.sql).id(self.query_id(step));
+        for (name, value) in &self.settings {
+            query = query.setting(name, *value);
+        }
+        match &step.data {
+            None => self.client.execute(&query).await,
+            Some(data) => {
+                let mut insert = self.client.insert(&query);
+                insert.send(data.clone().into()).await?;
+                insert.end().await
+            }
+        }
+    }
+
+    /// Writes down that a statement failed, unless nobody can know that it did.
+    async fn failed(
+        &mut self,
+        step: &Step,
+        error: crate::clickhouse::Error,
+        took: Duration,
+    ) -> FailureKind {
+        let step_of = || Box::new(step.clone());
+        if error.outcome_is_unknown() {
+            return FailureKind::InDoubt {
+                step: step_of(),
+                error,
+            };
+        }
+        let fact = Fact {
+            error_code: error.exception().map_or(0, |exception| exception.code),
+            error: error.to_string(),
+            duration_ms: milliseconds(took),
+            ..self.fact(step, State::Failed)
+        };
+        match self.writer.append(vec![fact]).await {
+            Ok(()) => FailureKind::Statement {
+                step: step_of(),
+                error,
+            },
+            // The journal still says `started`.
+            Err(_) => FailureKind::InDoubt {
+                step: step_of(),
+                error,
+            },
+        }
+    }
+
+    fn query_id(&self, step: &Step) -> String {
+        format!(
+            "housewright-{}-{:04}-{}",
+            self.owner.run_id, step.version, step.number
+        )
+    }
+
+    fn fact(&self, step: &Step, state: State) -> Fact {
+        Fact {
+            position: 0,
+            format: 0,
+            run_id: self.owner.run_id.clone(),
+            who: self.owner.who.clone(),
+            host: self.owner.host.clone(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: step.version,
+            name: step.name.clone(),
+            file_sha256: step.file_sha256.clone(),
+            direction: "up".to_owned(),
+            statement: step.number,
+            statements: step.total,
+            sha256: step.sha256.clone(),
+            sql: step.sql.clone(),
+            down_sql: step.down_sql.clone(),
+            query_id: self.query_id(step),
+            state,
+            error_code: 0,
+            error: String::new(),
+            duration_ms: 0,
+            recorded_at: 0,
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,362 @@
+//! Migrations + journal → what to do. Pure: `plan`, `apply --dry-run` and `apply` share the value that is made here.
+//!
+//! Nothing here knows how a statement is executed or shown. What stands in the way is a refusal with its remedy, never a guess.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::journal::{Condition, Journal, Record, records};
+use crate::migration::{Migration, Migrations};
+use crate::sql::{Class, Kind};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The last version to apply; `None` for all.
+    pub to: Option<u64>,
+    /// Apply a pending migration although a later one is applied already.
+    pub out_of_order: bool,
+}
+
+/// What to do, and what stands in the way of it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How every migration stands, of the files and of the journal, by version.
+    pub standings: Vec<Standing>,
+    /// The statements to execute, in order.
+    pub steps: Vec<Step>,
+    /// Why nothing may be executed; empty if nothing stands in the way.
+    pub refusals: Vec<Diagnostic>,
+    /// The journal's last position when this was decided.
+    pub journal_position: u64,
+}
+
+/// How one migration stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The version.
+    pub version: u64,
+    /// The name.
+    pub name: String,
+    /// The state.
+    pub state: State,
+    /// The number of statements.
+    pub statements: u32,
+    /// What the journal knows, if it knows the migration.
+    pub record: Option<Record>,
+}
+
+/// The state of a migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// All statements are done, and the file still says the same.
+    Applied,
+    /// Nothing was begun.
+    Pending,
+    /// Some statements are done; the next was not begun.
+    Partial {
+        /// How many are done.
+        done: u32,
+    },
+    /// The server refused a statement; `apply` continues with it.
+    Failed {
+        /// Its number.
+        statement: u32,
+    },
+    /// A statement was begun and its end never recorded.
+    InDoubt {
+        /// Its number.
+        statement: u32,
+    },
+    /// The file is not what was applied.
+    Changed {
+        /// The first statement that differs.
+        statement: u32,
+    },
+    /// It was applied, and there is no file.
+    Missing,
+}
+
+/// One statement to execute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The migration's version.
+    pub version: u64,
+    /// The migration's name.
+    pub name: String,
+    /// The migration's file.
+    pub path: Utf8PathBuf,
+    /// The statement's first byte in it.
+    pub offset: usize,
+    /// The statement's line in it, from 1.
+    pub line: usize,
+    /// The statement's column in it, in characters from 1.
+    pub column: usize,
+    /// The statement's number within the up section, from 1.
+    pub number: u32,
+    /// The number of statements in the section.
+    pub total: u32,
+    /// The statement, without its `;` and without inline data.
+    pub sql: String,
+    /// The inline data of an INSERT that brings its own.
+    pub data: Option<String>,
+    /// What it is.
+    pub kind: Kind,
+    /// The words that say so.
+    pub label: String,
+    /// What it does to what is there.
+    pub class: Class,
+    /// The objects it names, as they are written.
+    pub objects: Vec<String>,
+    /// The fingerprint.
+    pub sha256: String,
+    /// SHA-256 of the file.
+    pub file_sha256: String,
+    /// The down section.
+    pub down_sql: String,
+}
+
+impl Plan {
+    /// Decides what to do.
+    #[must_use]
+    pub fn make(migrations: &Migrations, journal: &Journal, options: Options) -> Self {
+        let records = records(journal);
+        let mut standings: BTreeMap<u64, Standing> = records
+            .values()
+            .map(|record| (record.version, missing(record)))
+            .collect();
+        for migration in migrations.iter() {
+            let record = records.get(&migration.version);
+            standings.insert(migration.version, standing(migration, record));
+        }
+        let mut plan = Self {
+            standings: standings.into_values().collect(),
+            steps: Vec::new(),
+            refusals: Vec::new(),
+            journal_position: journal.position(),
+        };
+        plan.refuse(migrations, options);
+        for migration in migrations.iter() {
+            let wanted = options.to.is_none_or(|to| migration.version <= to);
+            let done =
+                plan.standing(migration.version)
+                    .map_or(0, |standing| match standing.state {
+                        State::Pending => 0,
+                        State::Partial { done } => done,
+                        State::Failed { statement } | State::InDoubt { statement } => statement - 1,
+                        State::Applied | State::Changed { .. } | State::Missing => u32::MAX,
+                    });
+            if wanted {
+                plan.steps
+                    .extend(steps(migration).filter(|step| step.number > done));
+            }
+        }
+        plan
+    }
+
+    /// How a migration stands.
+    #[must_use]
+    pub fn standing(&self, version: u64) -> Option<&Standing> {
+        self.standings
+            .iter()
+            .find(|standing| standing.version == version)
+    }
+
+    /// Whether everything is applied as it should be.
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        self.refusals.is_empty() && self.steps.is_empty()
+    }
+
+    fn refuse(&mut self, migrations: &Migrations, options: Options) {
+        let begun = |standing: &&Standing| standing.record.is_some();
+        let last_begun = self
+            .standings
+            .iter()
+            .rev()
+            .find(begun)
+            .map(|standing| standing.version);
+        let mut refusals = Vec::new();
+        for standing in &self.standings {
+            let migration = migrations.get(standing.version);
+            let at =
+                |statement: u32| migration.and_then(|migration| location(migration, statement));
+            let title = title(standing.version, &standing.name);
+            match standing.state {
+                State::Changed { statement } => refusals.push(
+                    refusal("changed-migration", format!("{title} was applied, and its file now says something else, from statement {statement} on"))
+                        .at(at(statement))
+                        .help("bring the file back as it was (`git checkout`), and write what should be different into a new migration (`housewright new`)"),
+                ),
+                State::Missing => refusals.push(
+                    refusal("missing-migration", format!("{title} was applied, and there is no file of that version"))
+                        .help("bring the file back (`git checkout`), or switch to the branch that has it; a migration that was applied is never taken away, only followed by another"),
+                ),
+                State::InDoubt { statement } => refusals.push(in_doubt(standing, statement).at(at(statement))),
+                State::Pending
+                    if !options.out_of_order
+                        && options.to.is_none_or(|to| standing.version <= to)
+                        && last_begun.is_some_and(|last| last > standing.version) =>
+                {
+                    refusals.push(
+                        refusal("out-of-order", format!("{title} is pending, and {} was applied before it", last_begun.unwrap_or_default()))
+                            .at(at(1))
+                            .help("if no server has it yet, give the file the next free version; or apply it all the same with `--out-of-order`"),
+                    );
+                }
+                State::Applied | State::Pending | State::Partial { .. } | State::Failed { .. } => {}
+            }
+        }
+        if let Some(to) = options.to
+            && migrations.get(to).is_none()
+        {
+            refusals.push(
+                refusal("unknown-version", format!("there is no migration {to:04}"))
+                    .help("`housewright status` lists the versions"),
+            );
+        }
+        self.refusals = refusals;
+    }
+}
+
+/// `0002_sessions`, as the file is called.
+#[must_use]
+pub fn title(version: u64, name: &str) -> String {
+    format!("{version:04}_{name}")
+}
+
+fn refusal(code: &'static str, message: String) -> Diagnostic {
+    Diagnostic::new(Severity::Error, code, message)
+}
+
+fn in_doubt(standing: &Standing, statement: u32) -> Diagnostic {
+    let title = title(standing.version, &standing.name);
+    let diagnostic = refusal(
+        "in-doubt",
+        format!("statement {statement} of {title} was begun, and nobody wrote down how it ended"),
+    );
+    let begun = standing
+        .record
+        .as_ref()
+        .and_then(|record| record.statements.get(&statement));
+    let diagnostic = match begun {
+        Some(begun) => diagnostic
+            .note(format!("it was: {}", first_line(&begun.sql)))
+            .note(format!(
+                "begun by {} under query_id {}",
+                begun.by, begun.query_id
+            )),
+        None => diagnostic,
+    };
+    diagnostic.help(format!(
+        "look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair --done {version}:{statement}` if it is, `housewright repair --retry {version}:{statement}` if it is not, and `apply` again",
+        version = standing.version,
+    ))
+}
+
+fn first_line(sql: &str) -> String {
+    let mut words: String = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.chars().count() > 100 {
+        words = words.chars().take(99).chain(['…']).collect();
+    }
+    words
+}
+
+fn missing(record: &Record) -> Standing {
+    Standing {
+        version: record.version,
+        name: record.name.clone(),
+        state: State::Missing,
+        statements: record.total,
+        record: Some(record.clone()),
+    }
+}
+
+fn standing(migration: &Migration, record: Option<&Record>) -> Standing {
+    Standing {
+        version: migration.version,
+        name: migration.name.clone(),
+        state: record.map_or(State::Pending, |record| state(migration, record)),
+        statements: count(migration.up.len()),
+        record: record.cloned(),
+    }
+}
+
+/// Formatting and comments may change after a migration was applied; a statement may not. What was not executed yet may.
+fn state(migration: &Migration, record: &Record) -> State {
+    let done = record.done();
+    let differs = (1..=done).find(|number| {
+        let recorded = record
+            .statements
+            .get(number)
+            .map(|statement| statement.sha256.as_str());
+        let written = (*number as usize)
+            .checked_sub(1)
+            .and_then(|index| migration.up.get(index))
+            .map(crate::sql::Statement::fingerprint);
+        recorded != written.as_deref()
+    });
+    if let Some(statement) = differs {
+        return State::Changed { statement };
+    }
+    match record.condition() {
+        Condition::Applied if count(migration.up.len()) > record.total => State::Changed {
+            statement: record.total + 1,
+        },
+        Condition::Applied => State::Applied,
+        Condition::Partial { done } => State::Partial { done },
+        Condition::Failed { statement } => State::Failed { statement },
+        Condition::InDoubt { statement } => State::InDoubt { statement },
+    }
+}
+
+fn location(migration: &Migration, statement: u32) -> Option<crate::diagnostic::Location> {
+    let index = (statement as usize).saturating_sub(1);
+    migration
+        .up
+        .get(index)
+        .or_else(|| migration.up.last())
+        .map(|statement| migration.location(statement.span))
+}
+
+fn steps(migration: &Migration) -> impl Iterator<Item = Step> + '_ {
+    let total = count(migration.up.len());
+    let down_sql = migration
+        .down
+        .as_ref()
+        .map_or("", |down| down.text.as_str());
+    migration
+        .up
+        .iter()
+        .zip(1..)
+        .map(move |(statement, number)| Step {
+            version: migration.version,
+            name: migration.name.clone(),
+            path: migration.path.clone(),
+            offset: statement.span.start,
+            line: statement.line,
+            column: statement.column,
+            number,
+            total,
+            sql: statement.sql().to_owned(),
+            data: statement.data().map(str::to_owned),
+            kind: statement.header.kind,
+            label: statement.header.label.clone(),
+            class: statement.header.class,
+            objects: statement
+                .header
+                .objects
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            sha256: statement.fingerprint(),
+            file_sha256: migration.sha256.clone(),
+            down_sql: down_sql.to_owned(),
+        })
+}
+
+fn count(statements: usize) -> u32 {
+    u32::try_from(statements).unwrap_or(u32::MAX)
+}

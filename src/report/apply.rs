@@ -1,0 +1,222 @@
+//! What `apply` did, and where it stands if it did not come to the end.
+
+use serde::Serialize;
+
+use crate::apply::{Failure, FailureKind, Outcome};
+use crate::clickhouse;
+use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::plan::{Step, title};
+use crate::report::{JSON_VERSION, causes, count, duration};
+use crate::sql::Span;
+
+/// A good end, for a person.
+#[must_use]
+pub fn human(outcome: &Outcome, target: &str, database: &str) -> String {
+    if outcome.executed.is_empty() {
+        return format!("{database} on {target} is up to date: nothing was executed\n");
+    }
+    let stopped = if outcome.stopped {
+        "; stopped as asked, `apply` goes on from here"
+    } else {
+        ""
+    };
+    format!(
+        "{database} on {target}: {} executed in {}{stopped}\n",
+        count(outcome.executed.len(), "statement"),
+        duration(outcome.took)
+    )
+}
+
+/// A bad end, for a person: as findings, which have a place, and the state of things.
+#[must_use]
+pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
+    match &failure.kind {
+        FailureKind::Refused(plan) => plan.refusals.clone(),
+        FailureKind::Malformed(verdicts) => verdicts
+            .iter()
+            .map(|verdict| {
+                let step = &verdict.step;
+                error(
+                    "malformed",
+                    format!(
+                        "ClickHouse does not read statement {} of {}",
+                        step.number,
+                        title(step.version, &step.name)
+                    ),
+                )
+                .at(Some(place(step, verdict.offset)))
+                .note(verdict.exception.to_string())
+                .note("nothing was executed")
+                .help("correct the file and `apply` again")
+            })
+            .collect(),
+        FailureKind::Statement { step, error: cause } => {
+            let finding = error(
+                "refused",
+                format!(
+                    "ClickHouse refused statement {} of {}",
+                    step.number,
+                    title(step.version, &step.name)
+                ),
+            )
+            .at(Some(place(step, None)))
+            .note(causes(cause));
+            vec![
+                state(finding, failure, step)
+                    .help("correct the file and `apply` again: it continues with this statement"),
+            ]
+        }
+        FailureKind::InDoubt { step, error: cause } => {
+            let finding = error(
+                "in-doubt",
+                format!(
+                    "nobody knows whether statement {} of {} was executed",
+                    step.number,
+                    title(step.version, &step.name)
+                ),
+            )
+            .at(Some(place(step, None)))
+            .note(causes(cause));
+            vec![state(finding, failure, step).help(
+                "`housewright status` shows it; look whether its effect is there before you go on",
+            )]
+        }
+        FailureKind::NotWritten { step, error: cause } => {
+            let finding = error(
+                "not-written",
+                format!(
+                    "statement {} of {} was executed, and the journal could not be told",
+                    step.number,
+                    title(step.version, &step.name)
+                ),
+            )
+            .at(Some(place(step, None)))
+            .note(causes(cause));
+            vec![state(finding, failure, step).help(format!(
+                "when the server is back: `housewright repair --done {}:{}`, then `apply` again",
+                step.version, step.number
+            ))]
+        }
+        FailureKind::Lock(cause) => vec![error("locked", causes(cause))],
+        FailureKind::Journal(cause) => vec![error("journal", causes(cause))],
+        FailureKind::ClickHouse(cause) => vec![error("clickhouse", causes(cause))],
+    }
+}
+
+fn error(code: &'static str, message: String) -> Diagnostic {
+    Diagnostic::new(Severity::Error, code, message)
+}
+
+/// The lines of the file that a step stands on. Its text is the file's own, so the place is found by line.
+fn place(step: &Step, offset: Option<usize>) -> Location {
+    let before = offset
+        .and_then(|offset| step.sql.get(..offset))
+        .unwrap_or("");
+    let line = before.matches('\n').count();
+    let column = match before.rfind('\n') {
+        Some(at) => before[at + 1..].chars().count() + 1,
+        None => before.chars().count() + step.column,
+    };
+    let start = step.offset + before.len();
+    Location {
+        path: step.path.clone(),
+        span: Span {
+            start,
+            end: step.offset + step.sql.len(),
+        },
+        line: step.line + line,
+        column,
+    }
+}
+
+fn state(finding: Diagnostic, failure: &Failure, step: &Step) -> Diagnostic {
+    let before = failure.executed.len();
+    let ahead = match before {
+        0 => "nothing was executed in this run".to_owned(),
+        _ => format!(
+            "{} executed before it in this run, and recorded",
+            count(before, "statement")
+        ),
+    };
+    finding.note(format!(
+        "{ahead}; of {} {} of {} are done",
+        title(step.version, &step.name),
+        step.number - 1,
+        step.total
+    ))
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    version: u32,
+    target: &'a str,
+    database: &'a str,
+    ok: bool,
+    stopped: bool,
+    executed: Vec<crate::report::plan::StepJson<'a>>,
+    duration_ms: Option<u128>,
+    error: Option<ErrorJson>,
+    findings: Vec<crate::report::diagnostics::Json<'a>>,
+}
+
+#[derive(Serialize)]
+struct ErrorJson {
+    code: i32,
+    name: String,
+    message: String,
+}
+
+/// A good end, for a program.
+#[must_use]
+pub fn json(outcome: &Outcome, target: &str, database: &str) -> String {
+    crate::report::json(&Json {
+        version: JSON_VERSION,
+        target,
+        database,
+        ok: true,
+        stopped: outcome.stopped,
+        executed: outcome
+            .executed
+            .iter()
+            .map(crate::report::plan::step)
+            .collect(),
+        duration_ms: Some(outcome.took.as_millis()),
+        error: None,
+        findings: Vec::new(),
+    })
+}
+
+/// A bad end, for a program.
+#[must_use]
+pub fn failure_json(failure: &Failure, target: &str, database: &str) -> String {
+    let findings = findings(failure);
+    let error = match &failure.kind {
+        FailureKind::Statement { error, .. }
+        | FailureKind::InDoubt { error, .. }
+        | FailureKind::ClickHouse(error) => error.exception().map(error_json),
+        _ => None,
+    };
+    crate::report::json(&Json {
+        version: JSON_VERSION,
+        target,
+        database,
+        ok: false,
+        stopped: false,
+        executed: failure
+            .executed
+            .iter()
+            .map(crate::report::plan::step)
+            .collect(),
+        duration_ms: None,
+        error,
+        findings: crate::report::diagnostics::json(&findings),
+    })
+}
+
+fn error_json(exception: &clickhouse::Exception) -> ErrorJson {
+    ErrorJson {
+        code: exception.code,
+        name: exception.name.clone(),
+        message: exception.message.clone(),
+    }
+}

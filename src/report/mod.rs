@@ -1,0 +1,114 @@
+//! Any outcome → human or JSON text. One file per outcome; the JSON has structs of its own, so that the contract does not move when a
+//! field elsewhere is renamed. Colour is written as ANSI and stripped by whoever prints to something that has none.
+
+pub mod apply;
+pub mod diagnostics;
+pub mod plan;
+pub mod status;
+mod table;
+
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Effects, Style};
+use serde::Serialize;
+
+pub use crate::report::table::Table;
+
+/// The `version` of every JSON object.
+pub const JSON_VERSION: u32 = 1;
+
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+pub(crate) const WAITING: Style = AnsiColor::Yellow.on_default();
+pub(crate) const QUIET: Style = AnsiColor::BrightBlack.on_default();
+pub(crate) const STRONG: Style = Style::new().effects(Effects::BOLD);
+
+/// A word in a style.
+pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A JSON document with a line end.
+#[must_use]
+pub fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value)
+        .map(|text| text + "\n")
+        .unwrap_or_default()
+}
+
+/// An error and its causes, one a line, each of them once.
+#[must_use]
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut last = text.clone();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        // A transparent error says what its cause says.
+        if said != last && !last.ends_with(&said) {
+            text.push_str("\n  because: ");
+            text.push_str(&said);
+        }
+        last = said;
+        source = cause.source();
+    }
+    text
+}
+
+/// A duration as a person reads it.
+#[must_use]
+pub fn duration(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{:.1} s", duration.as_secs_f64()),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+/// `1 statement`, `2 statements`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(number as u64))
+}
+
+/// A number with its thousands apart.
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A moment as `2026-11-24 10:50:34 UTC`.
+#[must_use]
+pub fn moment(seconds_since_1970: u64) -> String {
+    i64::try_from(seconds_since_1970)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(String::new, |time| {
+            time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1000), "1,000");
+        assert_eq!(thousands(12_345_678), "12,345,678");
+        assert_eq!(count(1, "statement"), "1 statement");
+        assert_eq!(count(1200, "statement"), "1,200 statements");
+        assert_eq!(moment(0), "1970-01-01 00:00:00 UTC");
+    }
+}
