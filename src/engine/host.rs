@@ -1,0 +1,200 @@
+//! The process that `serve` is: a data directory, the engine over it, the HTTP interface over that, and an orderly end.
+
+use std::fs::TryLockError;
+use std::net::{IpAddr, SocketAddr};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::config::Secret;
+use crate::engine::child::{Endpoint, endpoint_file};
+use crate::engine::embedded::Embedded;
+use crate::engine::library::Library;
+use crate::engine::server::{Options, Server};
+
+/// The lock of a data directory.
+const LOCK: &str = "engine.lock";
+/// What the names of throw-away directories begin with.
+const THROW_AWAY: &str = "housewright-engine-";
+
+/// What to serve.
+#[derive(Clone, Debug)]
+pub struct Hosting {
+    /// The library.
+    pub library: Utf8PathBuf,
+    /// The data directory; `None`: a throw-away one, gone with the process.
+    pub path: Option<Utf8PathBuf>,
+    /// The address to listen at.
+    pub address: IpAddr,
+    /// The port; 0: any that is free.
+    pub port: u16,
+    /// The password of `default`; `None`: nobody is asked for one.
+    pub password: Option<Secret>,
+}
+
+/// Why it cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another engine has the data.
+    #[error("the data in {0} is held by another engine")]
+    Held(Utf8PathBuf),
+    /// The directory is unusable.
+    #[error("could not use the data directory {path}")]
+    Directory {
+        /// The directory.
+        path: Utf8PathBuf,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::library::Error),
+    /// The address.
+    #[error("could not listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// An engine that is being served.
+pub struct Host {
+    server: Server,
+    endpoint: Endpoint,
+    directory: Utf8PathBuf,
+    throw_away: bool,
+    /// Held until the process ends.
+    _lock: std::fs::File,
+}
+
+impl Host {
+    /// Opens the data directory, and listens.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start(hosting: &Hosting) -> Result<Self, Error> {
+        let throw_away = hosting.path.is_none();
+        let directory = match &hosting.path {
+            Some(path) => path.clone(),
+            None => throw_away_directory(),
+        };
+        let lock = claim(&directory)?;
+        let library = Library::load(&hosting.library)?;
+        let engine = Embedded::open(library, &directory.join("clickhouse"), !throw_away)?;
+        let address = SocketAddr::new(hosting.address, hosting.port);
+        let server = Server::start(engine, Options::new(address, hosting.password.clone()))
+            .await
+            .map_err(|source| Error::Listen { address, source })?;
+        let endpoint = Endpoint {
+            version: 1,
+            url: format!("http://{}", server.address()),
+            user: "default".to_owned(),
+            key: None,
+            pid: std::process::id(),
+        };
+        let host = Self {
+            server,
+            endpoint,
+            directory,
+            throw_away,
+            _lock: lock,
+        };
+        host.announce(hosting.password.as_ref())
+            .map_err(|source| Error::Directory {
+                path: host.directory.clone(),
+                source,
+            })?;
+        Ok(host)
+    }
+
+    /// Where it answers; without the key.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// How many others need it.
+    #[must_use]
+    pub fn leases(&self) -> usize {
+        self.server.leases()
+    }
+
+    /// Waits until nobody else needs it.
+    pub async fn no_lease(&self) {
+        self.server.no_lease().await;
+    }
+
+    /// Ends it; throw-away data is removed.
+    pub async fn end(self) {
+        let _ = fs_err::remove_file(endpoint_file(&self.directory));
+        self.server.shutdown().await;
+        if self.throw_away {
+            let _ = fs_err::remove_dir_all(&self.directory);
+        }
+    }
+
+    /// Writes down, for this user's eyes only, where the engine of this directory answers.
+    fn announce(&self, password: Option<&Secret>) -> std::io::Result<()> {
+        let endpoint = Endpoint {
+            key: Some(password.map_or("", Secret::expose).to_owned()),
+            ..self.endpoint.clone()
+        };
+        let text = serde_json::to_string(&endpoint).map_err(std::io::Error::other)?;
+        let path = endpoint_file(&self.directory);
+        let staged = path.with_extension("partial");
+        let mut options = fs_err::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        {
+            use fs_err::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600);
+        }
+        std::io::Write::write_all(&mut options.open(&staged)?, text.as_bytes())?;
+        fs_err::rename(&staged, &path)
+    }
+}
+
+/// Makes the directory ours, if it is nobody's.
+fn claim(directory: &Utf8Path) -> Result<std::fs::File, Error> {
+    let error = |source| Error::Directory {
+        path: directory.to_owned(),
+        source,
+    };
+    fs_err::create_dir_all(directory).map_err(error)?;
+    let ignore = directory.join(".gitignore");
+    if !ignore.exists() {
+        fs_err::write(ignore, "*\n").map_err(error)?;
+    }
+    let lock = fs_err::File::create(directory.join(LOCK))
+        .map_err(error)?
+        .into_file();
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::Held(directory.to_owned())),
+        Err(TryLockError::Error(source)) => Err(error(source)),
+    }
+}
+
+/// A new name in the directory for temporary files, which is swept of those that dead engines left.
+fn throw_away_directory() -> Utf8PathBuf {
+    let parent = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into());
+    let entries = parent
+        .read_dir_utf8()
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    for entry in entries.filter(|entry| entry.file_name().starts_with(THROW_AWAY)) {
+        // A directory without its lock file is just being made.
+        let Ok(lock) = fs_err::File::open(entry.path().join(LOCK)) else {
+            continue;
+        };
+        if lock.into_file().try_lock().is_ok() {
+            let _ = fs_err::remove_dir_all(entry.path());
+        }
+    }
+    parent.join(format!("{THROW_AWAY}{:016x}", rand::random::<u64>()))
+}

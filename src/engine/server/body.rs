@@ -1,0 +1,142 @@
+//! The body of a request or an answer, through the encodings of HTTP and ClickHouse's own blocks.
+
+use std::pin::Pin;
+
+use async_compression::tokio::bufread as codec;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use crate::engine::server::blocks::{self, Decompressor};
+use crate::engine::server::status::Exception;
+
+/// How much is read at a time.
+const PIECE: usize = 256 << 10;
+
+/// A request's body, decoded.
+pub(crate) struct Body {
+    reader: Pin<Box<dyn AsyncRead + Send>>,
+    blocks: Option<Decompressor>,
+}
+
+impl Body {
+    pub(crate) fn empty() -> Self {
+        Self {
+            reader: Box::pin(tokio::io::empty()),
+            blocks: None,
+        }
+    }
+
+    pub(crate) fn of(
+        body: axum::body::Body,
+        encoding: &str,
+        blocks: bool,
+    ) -> Result<Self, Exception> {
+        let bytes = body.into_data_stream().map_err(std::io::Error::other);
+        let raw = StreamReader::new(bytes);
+        let reader: Pin<Box<dyn AsyncRead + Send>> = match encoding {
+            "" | "identity" => Box::pin(raw),
+            "gzip" | "x-gzip" => Box::pin(codec::GzipDecoder::new(raw)),
+            "deflate" => Box::pin(codec::ZlibDecoder::new(raw)),
+            "br" => Box::pin(codec::BrotliDecoder::new(raw)),
+            "zstd" => Box::pin(codec::ZstdDecoder::new(raw)),
+            "lz4" => Box::pin(codec::Lz4Decoder::new(raw)),
+            other => {
+                return Err(Exception::new(
+                    48,
+                    "NOT_IMPLEMENTED",
+                    format!("Unknown Content-Encoding: {other}."),
+                ));
+            }
+        };
+        Ok(Self {
+            reader,
+            blocks: blocks.then(Decompressor::default),
+        })
+    }
+
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Exception> {
+        loop {
+            let mut piece = BytesMut::with_capacity(PIECE);
+            let read = self.reader.read_buf(&mut piece).await.map_err(|error| {
+                Exception::new(
+                    271,
+                    "CANNOT_DECOMPRESS",
+                    format!("The body of the request cannot be read: {error}."),
+                )
+            })?;
+            if read == 0 {
+                if let Some(blocks) = &self.blocks {
+                    blocks.end()?;
+                }
+                return Ok(None);
+            }
+            let Some(blocks) = &mut self.blocks else {
+                return Ok(Some(piece.freeze()));
+            };
+            let data = blocks.push(&piece)?;
+            if !data.is_empty() {
+                return Ok(Some(data.into()));
+            }
+        }
+    }
+}
+
+/// How an answer is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Plain,
+    /// ClickHouse's own blocks.
+    Blocks,
+    /// By the name of its `Content-Encoding`.
+    Http(&'static str),
+}
+
+impl Encoding {
+    /// What the client takes, in the order in which the server prefers it.
+    pub(crate) fn choose(accept: &str, blocks: bool) -> Self {
+        if blocks {
+            return Self::Blocks;
+        }
+        let accepts = |name: &str| {
+            accept.split(',').any(|part| {
+                let mut part = part.split(';').map(str::trim);
+                part.next() == Some(name) && part.next() != Some("q=0")
+            })
+        };
+        ["br", "gzip", "deflate", "zstd", "lz4"]
+            .into_iter()
+            .find(|name| accepts(name))
+            .map_or(Self::Plain, Self::Http)
+    }
+
+    /// The encoded body of an answer.
+    pub(crate) fn body<S>(self, bytes: S) -> axum::body::Body
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    {
+        let name = match self {
+            Self::Plain => return axum::body::Body::from_stream(bytes),
+            Self::Blocks => {
+                let blocks =
+                    bytes.map(|piece| piece.map(|piece| Bytes::from(blocks::compress(&piece))));
+                return axum::body::Body::from_stream(blocks);
+            }
+            Self::Http(name) => name,
+        };
+        let raw = StreamReader::new(bytes);
+        let reader: Pin<Box<dyn AsyncRead + Send>> = match name {
+            "gzip" => Box::pin(codec::GzipEncoder::new(raw)),
+            "deflate" => Box::pin(codec::ZlibEncoder::new(raw)),
+            "br" => Box::pin(codec::BrotliEncoder::with_quality(
+                raw,
+                async_compression::Level::Fastest,
+            )),
+            "zstd" => Box::pin(codec::ZstdEncoder::new(raw)),
+            _ => Box::pin(codec::Lz4Encoder::new(raw)),
+        };
+        axum::body::Body::from_stream(ReaderStream::with_capacity(reader, PIECE))
+    }
+}
