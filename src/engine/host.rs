@@ -117,6 +117,12 @@ impl Host {
         &self.endpoint
     }
 
+    /// The data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Utf8Path {
+        &self.directory
+    }
+
     /// How many others need it.
     #[must_use]
     pub fn leases(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::apply::{Failure, FailureKind, Outcome};
+use crate::apply::{Failure, FailureKind, Outcome, Verdict};
 use crate::clickhouse;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::plan::{Step, title};
@@ -32,24 +32,7 @@ pub fn human(outcome: &Outcome, target: &str, database: &str) -> String {
 pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
     match &failure.kind {
         FailureKind::Refused(plan) => plan.refusals.clone(),
-        FailureKind::Malformed(verdicts) => verdicts
-            .iter()
-            .map(|verdict| {
-                let step = &verdict.step;
-                error(
-                    "malformed",
-                    format!(
-                        "ClickHouse does not read statement {} of {}",
-                        step.number,
-                        title(step.version, &step.name)
-                    ),
-                )
-                .at(Some(place(step, verdict.offset)))
-                .note(verdict.exception.to_string())
-                .note("nothing was executed")
-                .help("correct the file and `apply` again")
-            })
-            .collect(),
+        FailureKind::Malformed(verdicts) => malformed(verdicts),
         FailureKind::Statement { step, error: cause } => {
             let finding = error(
                 "refused",
@@ -101,6 +84,27 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
         FailureKind::Journal(cause) => vec![error("journal", causes(cause))],
         FailureKind::ClickHouse(cause) => vec![error("clickhouse", causes(cause))],
     }
+}
+
+/// The statements that ClickHouse does not read.
+#[must_use]
+pub fn malformed(verdicts: &[Verdict]) -> Vec<Diagnostic> {
+    verdicts
+        .iter()
+        .map(|verdict| {
+            let step = &verdict.step;
+            error("malformed", format!("ClickHouse does not read statement {} of {}", step.number, title(step.version, &step.name)))
+                .at(Some(place(step, verdict.offset)))
+                .note(shortened(&verdict.exception.to_string()))
+                .note("nothing was executed")
+                .help("correct the file and `apply` again")
+        })
+        .collect()
+}
+
+/// Without the list of everything that could have stood there instead.
+fn shortened(message: &str) -> String {
+    message.split(". Expected one of: ").next().unwrap_or(message).to_owned()
 }
 
 fn error(code: &'static str, message: String) -> Diagnostic {

@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod diagnostics;
 pub mod plan;
+pub mod statements;
 pub mod status;
 mod table;
 
@@ -26,6 +27,12 @@ pub(crate) const STRONG: Style = Style::new().effects(Effects::BOLD);
 /// A word in a style.
 pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// The word that an error begins with.
+#[must_use]
+pub fn error_mark() -> String {
+    styled(BAD, "error")
 }
 
 /// A JSON document with a line end.

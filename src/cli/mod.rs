@@ -1,0 +1,163 @@
+//! The command line: one file per verb. The only room with clap, anyhow and progress bars.
+//!
+//! Exit codes: 0 done, nothing to report · 1 findings · 2 usage or an invalid project · 3 ClickHouse refused or could not be reached ·
+//! 4 locked by another run. stdout is data, stderr is talk.
+
+mod apply;
+mod connect;
+mod demo;
+mod engine;
+mod new;
+mod plan;
+mod printer;
+mod repair;
+mod seed;
+mod serve;
+mod statements;
+mod status;
+mod stop;
+mod unlock;
+
+use std::process::ExitCode;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::cli::printer::Printer;
+use crate::cli::stop::Stop;
+use crate::config::{Environment, Flags};
+
+/// Builds and keeps ClickHouse schemas.
+///
+/// Versioned DDL that survives a crash, materialized views whose meaning is tested, and a schema that people can read. Without `--url`
+/// or `--target` it works on an embedded ClickHouse, with its data in `.housewright/`.
+#[derive(Debug, Parser)]
+#[command(name = "housewright", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes:
+  0  done, nothing to report
+  1  findings: something is pending with `status --check`
+  2  usage, or an invalid project
+  3  ClickHouse refused, or could not be reached
+  4  locked by another run
+
+A password is never given on the command line: HOUSEWRIGHT_PASSWORD, a file named by
+HOUSEWRIGHT_PASSWORD_FILE, or `password_env` of a target in housewright.toml.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// The schema directory [default: schema] [env: HOUSEWRIGHT_SCHEMA]
+    #[arg(long, global = true, value_name = "DIR")]
+    schema: Option<Utf8PathBuf>,
+    /// A target of housewright.toml [default: local, the embedded engine] [env: HOUSEWRIGHT_TARGET]
+    #[arg(long, global = true, value_name = "NAME")]
+    target: Option<String>,
+    /// A server's HTTP interface, as in http://user@host:8123 [env: HOUSEWRIGHT_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// The database [default: as in housewright.toml] [env: HOUSEWRIGHT_DATABASE]
+    #[arg(long, global = true, value_name = "NAME")]
+    database: Option<String>,
+    /// For people or for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+    /// Say less: only data and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Demo(demo::Args),
+    New(new::Args),
+    Status(status::Args),
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Repair(repair::Args),
+    Unlock(unlock::Args),
+    Statements(statements::Args),
+    Seed(seed::Args),
+    Serve(serve::Args),
+    Engine(engine::Args),
+}
+
+/// What every verb is given.
+struct Context {
+    flags: Flags,
+    environment: Environment,
+    printer: Printer,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.global.format, cli.global.color, cli.global.quiet, cli.global.verbose);
+    let context = Context {
+        flags: Flags {
+            schema: cli.global.schema,
+            target: cli.global.target,
+            url: cli.global.url,
+            database: cli.global.database,
+        },
+        environment: Environment::of_this_process(),
+        printer,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli.verb, &context));
+            // A query of the embedded engine may still run; the process does not wait for it.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Stop::usage(error)),
+    };
+    match result {
+        Ok(code) => code,
+        Err(stop) => stop.report(&context.printer),
+    }
+}
+
+async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
+    match verb {
+        Verb::Demo(args) => demo::run(args, context).await,
+        Verb::New(args) => new::run(&args, context),
+        Verb::Status(args) => status::run(args, context).await,
+        Verb::Plan(args) => plan::run(args, context).await,
+        Verb::Apply(args) => apply::run(args, context).await,
+        Verb::Repair(args) => repair::run(args, context).await,
+        Verb::Unlock(args) => unlock::run(args, context).await,
+        Verb::Statements(args) => statements::run(&args, context),
+        Verb::Seed(args) => seed::run(args, context).await,
+        Verb::Serve(args) => serve::run(args, context).await,
+        Verb::Engine(args) => engine::run(&args, context),
+    }
+}

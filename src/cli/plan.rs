@@ -1,0 +1,80 @@
+//! `plan`: what `apply` would do.
+
+use std::process::ExitCode;
+
+use crate::cli::connect::connect;
+use crate::cli::{Context, Stop};
+use crate::journal::Journal;
+use crate::migration::Migrations;
+use crate::plan::{Options, Plan};
+use crate::report;
+
+/// Show what `apply` would do, statement by statement; nothing is written anywhere
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// Which migrations.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Selection {
+    /// The last version to apply
+    #[arg(long, value_name = "VERSION")]
+    to: Option<u64>,
+    /// Apply a pending migration although a later one is applied already
+    #[arg(long)]
+    out_of_order: bool,
+}
+
+impl Selection {
+    pub(crate) fn options(self) -> Options {
+        Options {
+            to: self.to,
+            out_of_order: self.out_of_order,
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
+    show(args.selection, context).await
+}
+
+/// The plan, for `plan` and for `apply --dry-run`.
+pub(crate) async fn show(selection: Selection, context: &Context) -> Result<ExitCode, Stop> {
+    let connection = connect(context).await?;
+    let result = async {
+        let migrations = Migrations::load(&connection.settings.schema)?;
+        let journal = Journal::read(&connection.client.read_only()).await?;
+        let plan = Plan::make(&migrations, &journal, selection.options());
+        // Findings of the sum file stand in the way of `apply` on a server; an embedded engine's `apply` mends them.
+        let mut refusals = plan.refusals.clone();
+        if !connection.is_embedded() {
+            refusals.extend(migrations.sum_findings.iter().cloned());
+        }
+        let verdicts = if refusals.is_empty() {
+            crate::apply::judge(&connection.client, &plan.steps).await?.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        Ok::<_, Stop>((plan, migrations, refusals, verdicts))
+    }
+    .await;
+    let (target, database) = (connection.target.clone(), connection.settings.database.clone());
+    connection.end().await;
+    let (plan, migrations, refusals, verdicts) = result?;
+    if !refusals.is_empty() {
+        return Err(Stop::findings(2, refusals, Some(migrations)));
+    }
+    if !verdicts.is_empty() {
+        let findings = report::apply::malformed(&verdicts);
+        return Err(Stop::findings(3, findings, Some(migrations)));
+    }
+    let text = if context.printer.is_json() {
+        report::plan::json(&plan, &target, &database)
+    } else {
+        report::plan::human(&plan, &target, &database)
+    };
+    context.printer.data(&text);
+    Ok(ExitCode::SUCCESS)
+}
