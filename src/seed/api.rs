@@ -167,11 +167,11 @@ pub fn read_line(line: &[u8]) -> Result<Event, LineError> {
         return Err(LineError::Properties(properties.len()));
     }
     let event_id = text(&map, "event_id")?.unwrap_or_else(|| {
-        Sha256::digest(line)
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let head = Sha256::digest(line)
+            .first_chunk::<16>()
+            .copied()
+            .unwrap_or_default();
+        format!("{:032x}", u128::from_be_bytes(head))
     });
     Ok(Event {
         project_id: need("project_id")?,

@@ -1,4 +1,4 @@
-//! Seed → events. The same seed gives the same bytes on every platform; nothing here knows ClickHouse or a network.
+//! Seed → events. The same seed gives the same bytes on every platform; nothing here knows a server or a network.
 
 pub mod api;
 mod event;

@@ -1,6 +1,7 @@
 //! What traffic and the API's lines promise, told as stories.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
@@ -29,7 +30,7 @@ fn the_same_seed_gives_the_same_bytes_on_every_platform() {
     let mut sums = String::new();
     for (seed, events, projects) in [(1, 200, 2), (42, 5000, 3), (7, 1000, 1)] {
         for byte in Sha256::digest(lines(&options(seed, events, projects))) {
-            sums += &format!("{byte:02x}");
+            write!(sums, "{byte:02x}").unwrap();
         }
         sums += "\n";
     }
