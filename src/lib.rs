@@ -22,4 +22,6 @@ pub mod plan;
 pub mod apply;
 
 // say
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod report;

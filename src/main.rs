@@ -1,3 +1,7 @@
 //! The `housewright` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    housewright::cli::main()
+}

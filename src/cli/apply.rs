@@ -37,7 +37,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     result
 }
 
-async fn perform(selection: Selection, connection: &Connection, context: &Context) -> Result<ExitCode, Stop> {
+async fn perform(
+    selection: Selection,
+    connection: &Connection,
+    context: &Context,
+) -> Result<ExitCode, Stop> {
     let printer = &context.printer;
     let mut migrations = Migrations::load(&connection.settings.schema)?;
     if !migrations.sum_findings.is_empty() && !connection.is_embedded() {
@@ -79,7 +83,10 @@ async fn perform(selection: Selection, connection: &Connection, context: &Contex
     if !migrations.sum_findings.is_empty() {
         // Here, where a schema is made, the sum file follows the files; a server only takes what it says.
         migrations.write_sum()?;
-        printer.talk(&format!("recorded the checksums in {}", crate::migration::SUM_FILE));
+        printer.talk(&format!(
+            "recorded the checksums in {}",
+            crate::migration::SUM_FILE
+        ));
     }
     let text = if printer.is_json() {
         report::apply::json(&outcome, target, database)
@@ -109,7 +116,7 @@ pub(crate) fn show_event(printer: &Printer, event: &Event<'_>) {
             step.objects.join(", "),
             report::duration(*took)
         )),
-        Event::NotReleased { error } => printer.talk(&format!("the lock could not be given back and opens by itself: {}", report::causes(error))),
+        Event::NotReleased { error } => printer.talk(&format!("the lock could not be given back and opens by itself: {}", report::causes(*error))),
     }
 }
 

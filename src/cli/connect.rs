@@ -60,7 +60,11 @@ pub(crate) async fn connect(context: &Context) -> Result<Connection, Stop> {
 }
 
 /// Starts an engine over a directory, or over a throw-away one, and makes the database in it.
-pub(crate) async fn start(context: &Context, path: Option<&Utf8Path>, database: &str) -> Result<(Client, Handle), Stop> {
+pub(crate) async fn start(
+    context: &Context,
+    path: Option<&Utf8Path>,
+    database: &str,
+) -> Result<(Client, Handle), Stop> {
     let launch = Launch {
         program: program()?,
         library: library(context)?,
@@ -69,15 +73,22 @@ pub(crate) async fn start(context: &Context, path: Option<&Utf8Path>, database: 
     let handle = open(&launch).await?;
     let client = Client::new(handle.server(), "default")?;
     client
-        .execute(&Query::new(format!("CREATE DATABASE IF NOT EXISTS {}", identifier(database))))
+        .execute(&Query::new(format!(
+            "CREATE DATABASE IF NOT EXISTS {}",
+            identifier(database)
+        )))
         .await?;
     Ok((client.in_database(database), handle))
 }
 
 fn program() -> Result<Utf8PathBuf, Stop> {
     let path = std::env::current_exe().map_err(Stop::usage)?;
-    Utf8PathBuf::from_path_buf(path)
-        .map_err(|path| Stop::usage(anyhow::anyhow!("the path of this program is not UTF-8: {}", path.display())))
+    Utf8PathBuf::from_path_buf(path).map_err(|path| {
+        Stop::usage(anyhow::anyhow!(
+            "the path of this program is not UTF-8: {}",
+            path.display()
+        ))
+    })
 }
 
 /// The library, installed if it has to be, with a bar.
@@ -101,7 +112,9 @@ impl<'a> InstallBars<'a> {
 
     pub(crate) fn show(&mut self, progress: Progress) {
         match progress {
-            Progress::Waiting => self.at("waiting for another process that installs ClickHouse", 0, 0),
+            Progress::Waiting => {
+                self.at("waiting for another process that installs ClickHouse", 0, 0);
+            }
             Progress::Downloading { done, total } => {
                 // npm's cache holds a little more than the package.
                 self.at("fetching ClickHouse", done.min(total), total);

@@ -51,6 +51,10 @@ struct Cli {
 }
 
 /// What every verb understands.
+#[expect(
+    clippy::doc_markdown,
+    reason = "help text for a terminal, not Markdown"
+)]
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
@@ -119,7 +123,12 @@ struct Context {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let printer = Printer::new(cli.global.format, cli.global.color, cli.global.quiet, cli.global.verbose);
+    let printer = Printer::new(
+        cli.global.format,
+        cli.global.color,
+        cli.global.quiet,
+        cli.global.verbose,
+    );
     let context = Context {
         flags: Flags {
             schema: cli.global.schema,
@@ -130,7 +139,9 @@ pub fn main() -> ExitCode {
         environment: Environment::of_this_process(),
         printer,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(run(cli.verb, &context));

@@ -53,14 +53,19 @@ pub(crate) async fn show(selection: Selection, context: &Context) -> Result<Exit
             refusals.extend(migrations.sum_findings.iter().cloned());
         }
         let verdicts = if refusals.is_empty() {
-            crate::apply::judge(&connection.client, &plan.steps).await?.unwrap_or_default()
+            crate::apply::judge(&connection.client, &plan.steps)
+                .await?
+                .unwrap_or_default()
         } else {
             Vec::new()
         };
         Ok::<_, Stop>((plan, migrations, refusals, verdicts))
     }
     .await;
-    let (target, database) = (connection.target.clone(), connection.settings.database.clone());
+    let (target, database) = (
+        connection.target.clone(),
+        connection.settings.database.clone(),
+    );
     connection.end().await;
     let (plan, migrations, refusals, verdicts) = result?;
     if !refusals.is_empty() {

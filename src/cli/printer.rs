@@ -89,7 +89,12 @@ impl Printer {
     }
 
     /// Findings that stand in the way.
-    pub(crate) fn findings(&self, exit_code: u8, findings: &[Diagnostic], migrations: Option<&Migrations>) {
+    pub(crate) fn findings(
+        &self,
+        exit_code: u8,
+        findings: &[Diagnostic],
+        migrations: Option<&Migrations>,
+    ) {
         if self.is_json() {
             self.data(&report::json(&ErrorJson {
                 version: report::JSON_VERSION,
@@ -108,7 +113,14 @@ impl Printer {
         let source = |path: &camino::Utf8Path| {
             migrations
                 .and_then(|migrations| migrations.text(path))
-                .or_else(|| Some(fs_err::read_to_string(path).ok()?.trim_start_matches('\u{feff}').replace("\r\n", "\n")))
+                .or_else(|| {
+                    Some(
+                        fs_err::read_to_string(path)
+                            .ok()?
+                            .trim_start_matches('\u{feff}')
+                            .replace("\r\n", "\n"),
+                    )
+                })
         };
         self.say(report::diagnostics::human(findings, &source).trim_end());
     }
@@ -125,7 +137,8 @@ impl Printer {
             (Unit::Bytes, _) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
             (Unit::Rows, _) => "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}",
         };
-        let bar = ProgressBar::with_draw_target(Some(total), target).with_message(message.to_owned());
+        let bar =
+            ProgressBar::with_draw_target(Some(total), target).with_message(message.to_owned());
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -32,7 +32,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
             let settings = resolve(&context.flags, &context.environment)?;
             let mut migrations = Migrations::load(&settings.schema)?;
             migrations.write_sum()?;
-            context.printer.talk(&format!("recorded {} in {}", crate::report::count(migrations.len(), "migration"), crate::migration::SUM_FILE));
+            context.printer.talk(&format!(
+                "recorded {} in {}",
+                crate::report::count(migrations.len(), "migration"),
+                crate::migration::SUM_FILE
+            ));
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -87,6 +91,8 @@ async fn settle(
     .await;
     lock.release().await?;
     result?;
-    context.printer.talk(&format!("recorded; `housewright apply` goes on with migration {version:04}"));
+    context.printer.talk(&format!(
+        "recorded; `housewright apply` goes on with migration {version:04}"
+    ));
     Ok(ExitCode::SUCCESS)
 }

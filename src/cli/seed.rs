@@ -89,9 +89,15 @@ fn print_generated(options: &seed::Options) -> Result<(), Stop> {
 }
 
 /// Generated events, into `events`.
-pub(crate) async fn load_generated(client: &Client, options: &seed::Options, context: &Context) -> Result<(), Stop> {
+pub(crate) async fn load_generated(
+    client: &Client,
+    options: &seed::Options,
+    context: &Context,
+) -> Result<(), Stop> {
     let traffic = seed::generate(options).map_err(Stop::usage)?;
-    let bar = context.printer.bar(options.events, Unit::Rows, "loading events");
+    let bar = context
+        .printer
+        .bar(options.events, Unit::Rows, "loading events");
     let mut loader = Loader::new(client);
     let begun = std::time::Instant::now();
     for event in traffic {
@@ -135,7 +141,9 @@ impl<'a> Loader<'a> {
     }
 
     async fn take(&mut self, event: &seed::Event) -> Result<(), Stop> {
-        event.write_json_line(&mut self.chunk).map_err(Stop::usage)?;
+        event
+            .write_json_line(&mut self.chunk)
+            .map_err(Stop::usage)?;
         self.rows += 1;
         self.sent += 1;
         if self.chunk.len() >= CHUNK {
@@ -153,7 +161,9 @@ impl<'a> Loader<'a> {
         }
         let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK + CHUNK / 8));
         let client = self.client;
-        let insert = self.insert.get_or_insert_with(|| client.insert(&insert_events()));
+        let insert = self
+            .insert
+            .get_or_insert_with(|| client.insert(&insert_events()));
         insert.send(chunk.into()).await?;
         Ok(())
     }
@@ -192,17 +202,18 @@ fn open(path: &Utf8PathBuf) -> Result<Box<dyn std::io::BufRead + Send>, Stop> {
 
 /// What is wrong with a batch, line by line.
 fn refused(path: &Utf8PathBuf, error: &seed::api::BatchError, loaded: u64) -> Stop {
-    let mut text = format!("{path}: {} of the batch that begins at line {} cannot be read; nothing of that batch was taken", report::count(usize::try_from(error.count).unwrap_or(usize::MAX), "line"), error.first_line);
-    for (line, reason) in &error.errors {
-        text.push_str("\n  line ");
-        text.push_str(&format_line(*line, reason));
-    }
-    text.push_str(&format!("\n  {} events of the batches before it were taken", report::thousands(loaded)));
-    Stop::usage(anyhow!(text))
-}
-
-fn format_line(line: u64, reason: &str) -> String {
-    format!("{line}: {reason}")
+    let lines: String = error
+        .errors
+        .iter()
+        .map(|(line, reason)| format!("  line {line}: {reason}\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    Stop::usage(anyhow!(
+        "{path}: {} of the batch that begins at line {} cannot be read; nothing of that batch was taken\n{lines}  {} events of the batches before it were taken",
+        report::count(usize::try_from(error.count).unwrap_or(usize::MAX), "line"),
+        error.first_line,
+        report::thousands(loaded)
+    ))
 }
 
 fn print_file(path: &Utf8PathBuf, batch: usize, context: &Context) -> Result<(), Stop> {
@@ -219,7 +230,12 @@ fn print_file(path: &Utf8PathBuf, batch: usize, context: &Context) -> Result<(),
     Ok(())
 }
 
-async fn load_file(client: &Client, path: &Utf8PathBuf, batch: usize, context: &Context) -> Result<(), Stop> {
+async fn load_file(
+    client: &Client,
+    path: &Utf8PathBuf,
+    batch: usize,
+    context: &Context,
+) -> Result<(), Stop> {
     let begun = std::time::Instant::now();
     let mut loaded = 0;
     for events in seed::api::read(open(path)?, batch) {

@@ -53,7 +53,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
     if args.no_password && !args.listen.is_loopback() {
-        return Err(Stop::usage(anyhow!("--no-password is for this machine only; give --password-env to listen at {}", args.listen)));
+        return Err(Stop::usage(anyhow!(
+            "--no-password is for this machine only; give --password-env to listen at {}",
+            args.listen
+        )));
     }
     let made: String = format!("{:032x}", rand::random::<u128>());
     let password = match (&args.password_env, args.no_password) {
@@ -80,7 +83,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     result
 }
 
-async fn serve(args: &Args, password: Option<Secret>, host: &Host, context: &Context) -> Result<ExitCode, Stop> {
+async fn serve(
+    args: &Args,
+    password: Option<Secret>,
+    host: &Host,
+    context: &Context,
+) -> Result<ExitCode, Stop> {
     let endpoint = host.endpoint();
     let printer = &context.printer;
     if args.apply || args.seed.is_some() {
@@ -94,9 +102,18 @@ async fn serve(args: &Args, password: Option<Secret>, host: &Host, context: &Con
         let how = match (&args.password_env, args.no_password, &args.path) {
             (_, true, _) => "no password".to_owned(),
             (Some(variable), _, _) => format!("the password is that of {variable}"),
-            (None, false, path) => format!("the key is in {}", path.as_ref().map_or_else(|| endpoint_file(host.directory()), |path| endpoint_file(path))),
+            (None, false, path) => format!(
+                "the key is in {}",
+                path.as_ref().map_or_else(
+                    || endpoint_file(host.directory()),
+                    |path| endpoint_file(path)
+                )
+            ),
         };
-        printer.talk(&format!("ClickHouse {} answers there; user default, {how}; Ctrl-C ends it", crate::engine::install::VERSION));
+        printer.talk(&format!(
+            "ClickHouse {} answers there; user default, {how}; Ctrl-C ends it",
+            crate::engine::install::VERSION
+        ));
     }
     if !args.for_parent {
         signal().await.map_err(Stop::usage)?;
@@ -122,7 +139,12 @@ async fn parent_gone() {
 }
 
 /// Applies the migrations, and loads generated events, over the interface itself.
-async fn prepare(events: Option<u64>, password: Option<Secret>, host: &Host, context: &Context) -> Result<(), Stop> {
+async fn prepare(
+    events: Option<u64>,
+    password: Option<Secret>,
+    host: &Host,
+    context: &Context,
+) -> Result<(), Stop> {
     let settings = resolve(&context.flags, &context.environment)?;
     let server = Server {
         name: None,
@@ -133,14 +155,17 @@ async fn prepare(events: Option<u64>, password: Option<Secret>, host: &Host, con
     };
     let client = Client::new(&server, "default")?;
     client
-        .execute(&Query::new(format!("CREATE DATABASE IF NOT EXISTS {}", identifier(&settings.database))))
+        .execute(&Query::new(format!(
+            "CREATE DATABASE IF NOT EXISTS {}",
+            identifier(&settings.database)
+        )))
         .await?;
     let client = client.in_database(&settings.database);
     apply_all(&client, &Migrations::load(&settings.schema)?, context).await?;
     if let Some(events) = events {
         let options = seed::Options {
             events,
-            ..seed::Options::default()
+            ..crate::cli::demo::seed_defaults()
         };
         load_generated(&client, &options, context).await?;
     }
@@ -148,15 +173,30 @@ async fn prepare(events: Option<u64>, password: Option<Secret>, host: &Host, con
 }
 
 /// All migrations, on a database of our own.
-pub(crate) async fn apply_all(client: &Client, migrations: &Migrations, context: &Context) -> Result<(), Stop> {
+pub(crate) async fn apply_all(
+    client: &Client,
+    migrations: &Migrations,
+    context: &Context,
+) -> Result<(), Stop> {
     let never = std::sync::atomic::AtomicBool::new(false);
     let printer = &context.printer;
-    let result = crate::apply::apply(client, migrations, Options::default(), &owner(context), &never, &mut |event| {
-        show_event(printer, &event);
-    })
+    let result = crate::apply::apply(
+        client,
+        migrations,
+        Options::default(),
+        &owner(context),
+        &never,
+        &mut |event| {
+            show_event(printer, &event);
+        },
+    )
     .await;
     match result {
         Ok(_) => Ok(()),
-        Err(failure) => Err(Stop::findings(3, crate::report::apply::findings(&failure), Some(migrations.clone()))),
+        Err(failure) => Err(Stop::findings(
+            3,
+            crate::report::apply::findings(&failure),
+            Some(migrations.clone()),
+        )),
     }
 }

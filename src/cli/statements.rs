@@ -24,17 +24,26 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode, Stop> {
     for path in &args.files {
         let bytes = if path == "-" {
             let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).map_err(Stop::usage)?;
+            std::io::stdin()
+                .read_to_end(&mut bytes)
+                .map_err(Stop::usage)?;
             bytes
         } else {
             fs_err::read(path).map_err(Stop::usage)?
         };
         let text = String::from_utf8(bytes).map_err(|error| {
-            Stop::usage(anyhow::anyhow!("{path} is not UTF-8: byte {}", error.utf8_error().valid_up_to()))
+            Stop::usage(anyhow::anyhow!(
+                "{path} is not UTF-8: byte {}",
+                error.utf8_error().valid_up_to()
+            ))
         })?;
         files.push((path.clone(), split(&text)));
     }
-    let unclosed = files.iter().any(|(_, statements)| statements.iter().any(|statement| statement.unclosed.is_some()));
+    let unclosed = files.iter().any(|(_, statements)| {
+        statements
+            .iter()
+            .any(|statement| statement.unclosed.is_some())
+    });
     let text = if context.printer.is_json() {
         report::statements::json(&files)
     } else {

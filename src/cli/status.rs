@@ -22,10 +22,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     let result = async {
         let migrations = Migrations::load(&connection.settings.schema)?;
         let journal = Journal::read(&connection.client.read_only()).await?;
-        Ok::<_, Stop>((Plan::make(&migrations, &journal, Options::default()), migrations))
+        Ok::<_, Stop>((
+            Plan::make(&migrations, &journal, Options::default()),
+            migrations,
+        ))
     }
     .await;
-    let (target, database) = (connection.target.clone(), connection.settings.database.clone());
+    let (target, database) = (
+        connection.target.clone(),
+        connection.settings.database.clone(),
+    );
     connection.end().await;
     let (plan, migrations) = result?;
     let printer = &context.printer;

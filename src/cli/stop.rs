@@ -39,7 +39,11 @@ impl Stop {
     }
 
     /// Findings that stand in the way.
-    pub(crate) fn findings(code: u8, findings: Vec<Diagnostic>, migrations: Option<migration::Migrations>) -> Self {
+    pub(crate) fn findings(
+        code: u8,
+        findings: Vec<Diagnostic>,
+        migrations: Option<migration::Migrations>,
+    ) -> Self {
         Self {
             code,
             kind: Kind::Findings(findings, migrations),
@@ -96,7 +100,11 @@ impl From<journal::Error> for Stop {
 
 impl From<journal::LockError> for Stop {
     fn from(error: journal::LockError) -> Self {
-        let code = if matches!(error, journal::LockError::Held { .. }) { 4 } else { 3 };
+        let code = if matches!(error, journal::LockError::Held { .. }) {
+            4
+        } else {
+            3
+        };
         Self::failed(code, error)
     }
 }

@@ -21,7 +21,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     result
 }
 
-async fn unlock(force: bool, client: &crate::clickhouse::Client, context: &Context) -> Result<ExitCode, Stop> {
+async fn unlock(
+    force: bool,
+    client: &crate::clickhouse::Client,
+    context: &Context,
+) -> Result<ExitCode, Stop> {
     if let Some(holder) = journal::holder(client).await?
         && !holder.is_dead()
         && !force
@@ -32,7 +36,11 @@ async fn unlock(force: bool, client: &crate::clickhouse::Client, context: &Conte
         }));
     }
     match journal::unlock(client).await? {
-        Some(holder) => context.printer.talk(&format!("broke the lock of {}, silent for {} s", holder.owner, holder.silent_for.as_secs())),
+        Some(holder) => context.printer.talk(&format!(
+            "broke the lock of {}, silent for {} s",
+            holder.owner,
+            holder.silent_for.as_secs()
+        )),
         None => context.printer.talk("there is no lock"),
     }
     Ok(ExitCode::SUCCESS)

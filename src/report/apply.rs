@@ -93,18 +93,29 @@ pub fn malformed(verdicts: &[Verdict]) -> Vec<Diagnostic> {
         .iter()
         .map(|verdict| {
             let step = &verdict.step;
-            error("malformed", format!("ClickHouse does not read statement {} of {}", step.number, title(step.version, &step.name)))
-                .at(Some(place(step, verdict.offset)))
-                .note(shortened(&verdict.exception.to_string()))
-                .note("nothing was executed")
-                .help("correct the file and `apply` again")
+            error(
+                "malformed",
+                format!(
+                    "ClickHouse does not read statement {} of {}",
+                    step.number,
+                    title(step.version, &step.name)
+                ),
+            )
+            .at(Some(place(step, verdict.offset)))
+            .note(shortened(&verdict.exception.to_string()))
+            .note("nothing was executed")
+            .help("correct the file and `apply` again")
         })
         .collect()
 }
 
 /// Without the list of everything that could have stood there instead.
 fn shortened(message: &str) -> String {
-    message.split(". Expected one of: ").next().unwrap_or(message).to_owned()
+    message
+        .split(". Expected one of: ")
+        .next()
+        .unwrap_or(message)
+        .to_owned()
 }
 
 fn error(code: &'static str, message: String) -> Diagnostic {

@@ -43,6 +43,30 @@ pub fn json(value: &impl Serialize) -> String {
         .unwrap_or_default()
 }
 
+/// The rows of a query as a table: its columns in their order, numbers to the right, NULL as a dash.
+#[must_use]
+pub fn rows(rows: &[serde_json::Value]) -> Table {
+    let Some(first) = rows.first().and_then(serde_json::Value::as_object) else {
+        return Table::new(&["no rows"]);
+    };
+    let columns: Vec<&str> = first.keys().map(String::as_str).collect();
+    let mut table = Table::new(&columns);
+    for row in rows {
+        let cell = |column: &&str| match row.get(column) {
+            None | Some(serde_json::Value::Null) => "—".to_owned(),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        table.row(columns.iter().map(cell).collect());
+    }
+    for (index, column) in columns.iter().enumerate() {
+        if first.get(*column).is_some_and(serde_json::Value::is_number) {
+            table.right(index);
+        }
+    }
+    table
+}
+
 /// An error and its causes, one a line, each of them once.
 #[must_use]
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {

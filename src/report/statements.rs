@@ -13,22 +13,40 @@ use crate::sql::{Statement, reads};
 pub fn human(files: &[(Utf8PathBuf, Vec<Statement>)]) -> String {
     let mut text = String::new();
     for (path, statements) in files {
-        let _ = writeln!(text, "{}  {}", styled(STRONG, path), styled(QUIET, count(statements.len(), "statement")));
+        let _ = writeln!(
+            text,
+            "{}  {}",
+            styled(STRONG, path),
+            styled(QUIET, count(statements.len(), "statement"))
+        );
         let mut table = Table::new(&[]);
         for statement in statements {
             let header = &statement.header;
-            let mut about = header.objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let mut about = header
+                .objects
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ");
             if let Some(target) = &header.target {
                 let _ = write!(about, " → {target}");
             }
             if let Some(tables) = reads(statement.sql()).filter(|tables| !tables.is_empty()) {
-                let _ = write!(about, " ← {}", tables.into_iter().collect::<Vec<_>>().join(", "));
+                let _ = write!(
+                    about,
+                    " ← {}",
+                    tables.into_iter().collect::<Vec<_>>().join(", ")
+                );
             }
             if let Some(data) = statement.data() {
                 let _ = write!(about, " + {} bytes of data", data.len());
             }
             if statement.unclosed.is_some() {
-                let _ = write!(about, " {}", styled(BAD, "a quote or comment is never closed"));
+                let _ = write!(
+                    about,
+                    " {}",
+                    styled(BAD, "a quote or comment is never closed")
+                );
             }
             table.row(vec![
                 format!("{}:{}", statement.line, statement.column),

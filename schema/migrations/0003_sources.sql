@@ -1,0 +1,42 @@
+-- The read model behind GET /v1/sources.
+
+-- migrate:up
+
+CREATE VIEW sources
+AS WITH
+    {from:DateTime64(3, 'UTC')} AS range_start,
+    {to:DateTime64(3, 'UTC')} AS range_end
+SELECT
+    tupleElement(entry, 'source') AS source,
+    if({breakdown:Enum8('source_medium' = 1, 'source' = 2)} = 'source', '', tupleElement(entry, 'medium')) AS medium,
+    count() AS sessions,
+    sum(event_count) AS events,
+    uniqExact(anonymous_id) AS uniques,
+    sumIf(event_count, tupleElement(entry, 'medium') = 'paid') / sum(event_count) AS paid_share
+FROM
+(
+    -- Sessions whose id names a day of the range.
+    SELECT s.anonymous_id AS anonymous_id, s.started_at AS started_at, s.event_count AS event_count, s.entry AS entry
+    FROM sessions_v1 AS s FINAL
+    WHERE s.project_id = {project:String}
+        AND s.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end, 'UTC')
+    UNION ALL
+    -- All others that have an event on a day of the range.
+    SELECT s.anonymous_id AS anonymous_id, s.started_at AS started_at, s.event_count AS event_count, s.entry AS entry
+    FROM sessions_v1 AS s FINAL
+    WHERE s.project_id = {project:String}
+        AND NOT (s.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end, 'UTC'))
+        AND (s.day, s.session_id, s.anonymous_id) IN (
+            SELECT d.id_day, d.session_id, d.anonymous_id
+            FROM session_days_v1 AS d
+            WHERE d.project_id = {project:String}
+                AND d.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end, 'UTC')
+        )
+)
+WHERE started_at >= range_start AND started_at < range_end
+GROUP BY source, medium
+COMMENT 'What brought people in: sessions of a project that started from `from` (inclusive) to `to` (exclusive), by source and medium, or by source alone (breakdown = source; medium is then empty). Credit goes by the first event. sessions: rows of the sessions view; events: all their events; uniques: distinct anonymous_id; paid_share: the share of the events that belongs to sessions with entry medium paid, 0 to 1';
+
+-- migrate:down
+
+DROP VIEW sources;
