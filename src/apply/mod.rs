@@ -364,7 +364,7 @@ impl Run<'_> {
     fn fact(&self, step: &Step, state: State) -> Fact {
         Fact {
             position: 0,
-            format: 0,
+            layout: 0,
             run_id: self.owner.run_id.clone(),
             who: self.owner.who.clone(),
             host: self.owner.host.clone(),

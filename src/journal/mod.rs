@@ -18,7 +18,7 @@ pub use crate::journal::record::{Condition, Record, RecordedStatement, records};
 pub const TABLE: &str = "housewright_journal";
 
 /// The layout of a row that this version writes; a higher number is from a newer housewright.
-const FORMAT: u32 = 1;
+const LAYOUT: u32 = 1;
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Fact {
     /// The place in the journal.
     pub position: u64,
     /// The layout of this row.
-    pub format: u32,
+    pub layout: u32,
     /// The run that wrote it.
     pub run_id: String,
     /// Who ran it.
@@ -143,10 +143,10 @@ impl Journal {
         const UNKNOWN_DATABASE: i32 = 81;
         let database = client.database().to_owned();
         let query = Query::new(format!(
-            "SELECT position, format, run_id, who, host, tool_version, version, name, file_sha256, direction, statement, statements, sha256, sql, down_sql, query_id, state, error_code, error, duration_ms, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {TABLE} ORDER BY position"
+            "SELECT position, layout, run_id, who, host, tool_version, version, name, file_sha256, direction, statement, statements, sha256, sql, down_sql, query_id, state, error_code, error, duration_ms, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {TABLE} ORDER BY position"
         ));
         match client.rows::<Fact>(&query).await {
-            Ok(facts) => match facts.iter().find(|fact| fact.format > FORMAT) {
+            Ok(facts) => match facts.iter().find(|fact| fact.layout > LAYOUT) {
                 Some(fact) => Err(Error::Newer {
                     database,
                     tool_version: fact.tool_version.clone(),
@@ -207,7 +207,7 @@ impl Writer {
         };
         if journal.facts.is_empty() {
             let query = Query::new(format!(
-                "CREATE TABLE IF NOT EXISTS {TABLE} (\n    position UInt64,\n    format UInt32,\n    recorded_at DateTime DEFAULT now(),\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    version UInt64,\n    name String,\n    file_sha256 String,\n    direction String,\n    statement UInt32,\n    statements UInt32,\n    sha256 String,\n    sql String,\n    down_sql String,\n    query_id String,\n    state String,\n    error_code Int32,\n    error String,\n    duration_ms UInt64\n) ENGINE = MergeTree ORDER BY position"
+                "CREATE TABLE IF NOT EXISTS {TABLE} (\n    position UInt64,\n    layout UInt32,\n    recorded_at DateTime DEFAULT now(),\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    version UInt64,\n    name String,\n    file_sha256 String,\n    direction String,\n    statement UInt32,\n    statements UInt32,\n    sha256 String,\n    sql String,\n    down_sql String,\n    query_id String,\n    state String,\n    error_code Int32,\n    error String,\n    duration_ms UInt64\n) ENGINE = MergeTree ORDER BY position"
             ));
             client
                 .execute(&query)
@@ -224,7 +224,7 @@ impl Writer {
     pub async fn append(&mut self, mut facts: Vec<Fact>) -> Result<(), Error> {
         for (fact, position) in facts.iter_mut().zip(self.position + 1..) {
             fact.position = position;
-            fact.format = FORMAT;
+            fact.layout = LAYOUT;
         }
         self.client
             .insert_rows(TABLE, &facts)

@@ -18,7 +18,7 @@ use crate::engine::server::output::{self, Mode};
 use crate::engine::server::request::{Parameters, Request};
 use crate::engine::server::status::Exception;
 use crate::engine::server::stock::Stock;
-use crate::sql::{Insert, Kind, TokenKind, header as statement_header, insert, tokens};
+use crate::sql::{Insert, Kind, Token, TokenKind, header as statement_header, insert, tokens};
 
 /// How much of a body is looked at for the head of an INSERT.
 const HEAD: usize = 1 << 20;
@@ -327,21 +327,21 @@ fn one_statement(sql: &[u8]) -> Result<(), Exception> {
     Ok(())
 }
 
-/// The words of a statement outside of brackets.
+/// What a statement consists of outside of brackets.
 struct Words<'a> {
     text: &'a str,
-    words: Vec<crate::sql::Span>,
+    words: Vec<Token>,
 }
 
 impl<'a> Words<'a> {
     fn of(text: &'a str) -> Self {
         let mut depth = 0_usize;
         let mut words = Vec::new();
-        for token in tokens(text) {
+        for token in tokens(text).filter(|token| token.kind.is_significant()) {
             match token.kind {
                 TokenKind::OpeningRoundBracket => depth += 1,
                 TokenKind::ClosingRoundBracket => depth = depth.saturating_sub(1),
-                TokenKind::BareWord if depth == 0 => words.push(token.span),
+                _ if depth == 0 => words.push(token),
                 _ => {}
             }
         }
@@ -349,9 +349,9 @@ impl<'a> Words<'a> {
     }
 
     fn is(&self, index: usize, word: &str) -> bool {
-        self.words
-            .get(index)
-            .is_some_and(|span| span.of(self.text).eq_ignore_ascii_case(word))
+        self.words.get(index).is_some_and(|token| {
+            token.kind == TokenKind::BareWord && token.span.of(self.text).eq_ignore_ascii_case(word)
+        })
     }
 
     fn contains(&self, word: &str) -> bool {
@@ -362,19 +362,26 @@ impl<'a> Words<'a> {
         (0..self.words.len()).any(|index| self.is(index, first) && self.is(index + 1, second))
     }
 
-    /// The format that the statement names.
+    /// The format that the statement names: `FORMAT name` at its end, or before SETTINGS. A column may be called `format` too.
     fn format(&self) -> Option<&'a str> {
+        let ends = |index: usize| {
+            self.words
+                .get(index)
+                .is_none_or(|token| token.kind == TokenKind::Semicolon)
+                || self.is(index, "SETTINGS")
+        };
         let at = (0..self.words.len())
             .rev()
-            .find(|index| self.is(*index, "FORMAT"))?;
-        self.words.get(at + 1).map(|span| span.of(self.text))
+            .find(|index| self.is(*index, "FORMAT") && ends(index + 2))?;
+        let name = self.words.get(at + 1)?;
+        (name.kind == TokenKind::BareWord).then(|| name.span.of(self.text))
     }
 
     /// A KILL that looks for our ids, and does not wait for the end of the query, which would be never.
     fn kill(&self) -> String {
         let mut text = self.text.to_owned();
         for index in (0..self.words.len()).rev() {
-            let Some(span) = self.words.get(index) else {
+            let Some(span) = self.words.get(index).map(|token| token.span) else {
                 continue;
             };
             if self.is(index, "SYNC") {
