@@ -201,7 +201,7 @@ impl Plan {
                         && last_begun.is_some_and(|last| last > standing.version) =>
                 {
                     refusals.push(
-                        refusal("out-of-order", format!("{title} is pending, and {} was applied before it", last_begun.unwrap_or_default()))
+                        refusal("out-of-order", format!("{title} is pending, and version {:04} was applied before it", last_begun.unwrap_or_default()))
                             .at(at(1))
                             .help("if no server has it yet, give the file the next free version; or apply it all the same with `--out-of-order`"),
                     );

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::connect::connect;
 use crate::cli::{Context, Stop};
+use crate::diagnostic::Severity;
 use crate::journal::Journal;
 use crate::migration::Migrations;
 use crate::plan::{Options, Plan};
@@ -32,6 +33,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         connection.target.clone(),
         connection.settings.database.clone(),
     );
+    let embedded = connection.is_embedded();
     connection.end().await;
     let (plan, migrations) = result?;
     let printer = &context.printer;
@@ -39,7 +41,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         printer.data(&report::status::json(&plan, &target, &database));
     } else {
         printer.data(&report::status::human(&plan, &target, &database));
-        let findings = [plan.refusals.as_slice(), &migrations.sum_findings].concat();
+        let mut findings = plan.refusals.clone();
+        findings.extend(migrations.sum_findings.iter().cloned().map(|mut finding| {
+            if embedded {
+                // `apply` on the embedded engine records them.
+                finding.severity = Severity::Warning;
+            }
+            finding
+        }));
         if !findings.is_empty() {
             printer.draw(&findings, Some(&migrations));
         }

@@ -49,7 +49,13 @@ impl Sum {
     /// Reads the file's text; the line that is not one of it is a finding.
     fn parse(path: &Utf8Path, text: &str, findings: &mut Vec<Diagnostic>) -> Self {
         let mut lines = BTreeMap::new();
-        for (number, line) in (1..).zip(text.lines()) {
+        let mut next = 0;
+        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+            let span = Span {
+                start: next,
+                end: next + line.trim_end().len(),
+            };
+            next += line.len();
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -79,7 +85,8 @@ impl Sum {
                     "`housewright repair` writes the file anew",
                 )
             };
-            findings.push(finding("sum-unreadable", message.to_owned(), path, number).help(help));
+            findings
+                .push(finding("sum-unreadable", message.to_owned(), path, number, span).help(help));
         }
         Self(lines)
     }
@@ -124,7 +131,7 @@ impl Sum {
                     .get(*version)
                     .map(|migration| migration.path.as_path());
                 findings.push(
-                    finding(code, message, migration_path.unwrap_or(path), 1)
+                    finding(code, message, migration_path.unwrap_or(path), 1, Span::default())
                         .help("if the change is meant and no server has the migration yet, `housewright repair` records it; otherwise bring the file back (`git checkout`)"),
                 );
             }
@@ -135,7 +142,7 @@ impl Sum {
             .filter(|(version, _)| !actual.0.contains_key(version))
         {
             findings.push(
-                finding("sum-extra", format!("{FILE_NAME} knows {version:04}_{name}, and there is no such file"), path, 1)
+                finding("sum-extra", format!("{FILE_NAME} knows {version:04}_{name}, and there is no such file"), path, 1, Span::default())
                     .help("bring the file back (`git checkout`); if it was never applied anywhere, `housewright repair` forgets it"),
             );
         }
@@ -143,10 +150,16 @@ impl Sum {
     }
 }
 
-fn finding(code: &'static str, message: String, path: &Utf8Path, line: usize) -> Diagnostic {
+fn finding(
+    code: &'static str,
+    message: String,
+    path: &Utf8Path,
+    line: usize,
+    span: Span,
+) -> Diagnostic {
     Diagnostic::new(Severity::Error, code, message).at(Some(Location {
         path: path.to_owned(),
-        span: Span::default(),
+        span,
         line,
         column: 1,
     }))

@@ -67,11 +67,12 @@ pub fn rows(rows: &[serde_json::Value]) -> Table {
     table
 }
 
-/// An error and its causes, one a line, each of them once.
+/// An error and its causes, one a line, each of them once, and what to do about it where that is known.
 #[must_use]
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut last = text.clone();
+    let mut hint = hint(error);
     let mut source = error.source();
     while let Some(cause) = source {
         let said = cause.to_string();
@@ -81,9 +82,32 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
             text.push_str(&said);
         }
         last = said;
+        hint = hint.or_else(|| self::hint(cause));
         source = cause.source();
     }
+    if let Some(hint) = hint {
+        text.push_str("\n  ");
+        text.push_str(hint);
+    }
     text
+}
+
+/// What to do about an exception of the server that people meet before anything else works.
+fn hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let exception = error
+        .downcast_ref::<crate::clickhouse::Error>()?
+        .exception()?;
+    match exception.code {
+        81 => Some(
+            "make it with CREATE DATABASE, or name another with `--database`; nothing was changed",
+        ),
+        164 => Some("this user may only read; nothing was changed"),
+        192 | 193 | 194 | 516 => Some(
+            "the user comes from the URL or HOUSEWRIGHT_USER, the password from HOUSEWRIGHT_PASSWORD or HOUSEWRIGHT_PASSWORD_FILE",
+        ),
+        497 => Some("this user lacks a right that is needed; nothing was changed"),
+        _ => None,
+    }
 }
 
 /// A duration as a person reads it.

@@ -14,27 +14,31 @@ use housewright::journal::Owner;
 use serde_json::Value;
 
 /// The binary under test.
-pub fn program() -> &'static Utf8Path {
+pub(crate) fn program() -> &'static Utf8Path {
     Utf8Path::new(env!("CARGO_BIN_EXE_housewright"))
 }
 
 /// The project's own schema directory.
-pub fn schema() -> Utf8PathBuf {
+pub(crate) fn schema() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("schema")
 }
 
 /// libchdb, installed if it has to be.
-pub fn library() -> Utf8PathBuf {
+pub(crate) fn library() -> Utf8PathBuf {
     let places = Places::of(&Environment::of_this_process());
     ensure(&places, &mut |_| {}).unwrap()
 }
 
 /// The engine of this test binary. It ends with the process, whose end of the pipe it watches.
-pub fn engine() -> &'static Server {
+pub(crate) fn engine() -> &'static Server {
     static ENGINE: OnceLock<(tokio::runtime::Runtime, Handle)> = OnceLock::new();
     let (_, handle) = ENGINE.get_or_init(|| {
         std::thread::spawn(|| {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .unwrap();
             let launch = Launch {
                 program: program().to_owned(),
                 library: library(),
@@ -50,7 +54,7 @@ pub fn engine() -> &'static Server {
 }
 
 /// A client in a new, empty database.
-pub async fn database(name: &str) -> Client {
+pub(crate) async fn database(name: &str) -> Client {
     let client = Client::new(engine(), "default").unwrap();
     for statement in ["DROP DATABASE IF EXISTS", "CREATE DATABASE"] {
         let query = Query::new(format!("{statement} {}", identifier(name)));
@@ -60,18 +64,25 @@ pub async fn database(name: &str) -> Client {
 }
 
 /// A client in a new database that has our schema.
-pub async fn database_with_schema(name: &str) -> Client {
+pub(crate) async fn database_with_schema(name: &str) -> Client {
     let client = database(name).await;
     let migrations = housewright::migration::Migrations::load(&schema()).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
-    housewright::apply::apply(&client, &migrations, housewright::plan::Options::default(), &owner(), &stop, &mut |_| {})
-        .await
-        .unwrap();
+    housewright::apply::apply(
+        &client,
+        &migrations,
+        housewright::plan::Options::default(),
+        &owner(),
+        &stop,
+        &mut |_| {},
+    )
+    .await
+    .unwrap();
     client
 }
 
 /// Somebody who applies.
-pub fn owner() -> Owner {
+pub(crate) fn owner() -> Owner {
     Owner {
         run_id: format!("{:016x}", rand::random::<u64>()),
         who: "test".to_owned(),
@@ -81,12 +92,12 @@ pub fn owner() -> Owner {
 }
 
 /// Executes a statement.
-pub async fn execute(client: &Client, sql: &str) {
+pub(crate) async fn execute(client: &Client, sql: &str) {
     client.execute(&Query::new(sql)).await.unwrap();
 }
 
 /// The rows of a query, each as its values separated by ` | `.
-pub async fn table(client: &Client, sql: &str) -> String {
+pub(crate) async fn table(client: &Client, sql: &str) -> String {
     let rows: Vec<Value> = client.rows(&Query::new(sql)).await.unwrap();
     rows.iter()
         .map(|row| {
@@ -101,7 +112,7 @@ pub async fn table(client: &Client, sql: &str) -> String {
 }
 
 /// Inserts data in a format, as one INSERT.
-pub async fn insert(client: &Client, head: &str, data: impl Into<Vec<u8>>) {
+pub(crate) async fn insert(client: &Client, head: &str, data: impl Into<Vec<u8>>) {
     let mut insert = client.insert(&Query::new(head));
     insert.send(data.into().into()).await.unwrap();
     insert.end().await.unwrap();

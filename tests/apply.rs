@@ -1,0 +1,324 @@
+//! The stories of `apply`: stepwise = fresh, one at a time, what is in doubt stays in doubt, a killed run is seen.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod support;
+
+use std::sync::atomic::AtomicBool;
+
+use camino_tempfile::Utf8TempDir;
+use housewright::apply::{Event, Failure, FailureKind, Outcome, apply};
+use housewright::clickhouse::{Client, Query};
+use housewright::journal::{self, Journal, Lock, LockError};
+use housewright::migration::Migrations;
+use housewright::plan::{Options, Plan, State};
+use support::{database, execute, owner, schema, table};
+
+async fn run(
+    client: &Client,
+    migrations: &Migrations,
+    options: Options,
+) -> Result<Outcome, Failure> {
+    apply(
+        client,
+        migrations,
+        options,
+        &owner(),
+        &AtomicBool::new(false),
+        &mut |_| {},
+    )
+    .await
+}
+
+/// A schema directory with these migrations.
+fn migrations(files: &[(&str, &str)]) -> (Utf8TempDir, Migrations) {
+    let dir = Utf8TempDir::new().unwrap();
+    fs_err::create_dir(dir.path().join("migrations")).unwrap();
+    for (name, text) in files {
+        fs_err::write(dir.path().join("migrations").join(name), text).unwrap();
+    }
+    let migrations = Migrations::load(dir.path()).unwrap();
+    (dir, migrations)
+}
+
+/// Everything in a database as the engine writes it, without ids.
+async fn definitions(client: &Client) -> String {
+    let text = table(
+        client,
+        "SELECT name, replaceAll(create_table_query, currentDatabase(), 'db') AS definition FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE 'housewright%' ORDER BY name",
+    )
+    .await;
+    assert!(!text.is_empty());
+    text
+}
+
+/// What the journal says in the end, without times and runs.
+async fn end_state(client: &Client) -> String {
+    table(
+        client,
+        "SELECT version, name, statement, statements, sha256, argMax(state, position) AS state FROM housewright_journal GROUP BY ALL ORDER BY ALL",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn stepwise_equals_fresh() {
+    let migrations = Migrations::load(&schema()).unwrap();
+    let fresh = database("apply_fresh").await;
+    run(&fresh, &migrations, Options::default()).await.unwrap();
+    let stepwise = database("apply_stepwise").await;
+    for version in migrations.iter().map(|migration| migration.version) {
+        let options = Options {
+            to: Some(version),
+            ..Options::default()
+        };
+        let outcome = run(&stepwise, &migrations, options).await.unwrap();
+        assert!(!outcome.executed.is_empty(), "each step does something");
+    }
+    assert_eq!(definitions(&stepwise).await, definitions(&fresh).await);
+    assert_eq!(end_state(&stepwise).await, end_state(&fresh).await);
+}
+
+#[tokio::test]
+async fn up_then_down_then_up_equals_up() {
+    let migrations = Migrations::load(&schema()).unwrap();
+    let client = database("apply_down").await;
+    let empty = table(
+        &client,
+        "SELECT count() AS n FROM system.tables WHERE database = currentDatabase()",
+    )
+    .await;
+    let mut before = Vec::new();
+    for migration in migrations.iter() {
+        before.push(table(&client, "SELECT name, create_table_query AS d FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE 'housewright%' ORDER BY name").await);
+        for statement in &migration.up {
+            execute(&client, statement.sql()).await;
+        }
+    }
+    for (migration, before) in migrations.iter().rev().zip(before.iter().rev()) {
+        for statement in &migration.down.as_ref().unwrap().statements {
+            execute(&client, statement.sql()).await;
+        }
+        let after = table(&client, "SELECT name, create_table_query AS d FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE 'housewright%' ORDER BY name").await;
+        assert_eq!(
+            &after, before,
+            "the down section of {} takes back all of the up section",
+            migration.name
+        );
+    }
+    assert_eq!(
+        table(
+            &client,
+            "SELECT count() AS n FROM system.tables WHERE database = currentDatabase()"
+        )
+        .await,
+        empty
+    );
+}
+
+#[tokio::test]
+async fn inline_data_arrives_as_it_stands_in_the_file() {
+    let (_dir, migrations) = migrations(&[(
+        "0001_data.sql",
+        "-- migrate:up\nCREATE TABLE t (a String, b UInt8) ENGINE = MergeTree ORDER BY b;\nINSERT INTO t VALUES ('x;\n\n--y', 1), ('it''s', 2);\nINSERT INTO t FORMAT JSONEachRow\n{\"a\":\"; DROP TABLE t\",\"b\":3}\n\nINSERT INTO t SELECT 'format', 4;\n",
+    )]);
+    let client = database("apply_inline").await;
+    run(&client, &migrations, Options::default()).await.unwrap();
+    insta::assert_snapshot!(table(&client, "SELECT a, b FROM t ORDER BY b").await, @r"
+    x;
+
+    --y | 1
+    it's | 2
+    ; DROP TABLE t | 3
+    format | 4
+    ");
+}
+
+#[tokio::test]
+async fn a_lock_is_held_by_one_and_says_whose_it_is() {
+    let client = database("apply_lock").await;
+    let first = Lock::acquire(&client, owner()).await.unwrap();
+    first.assert_held().await.unwrap();
+    let error = Lock::acquire(&client, owner()).await.unwrap_err();
+    assert!(matches!(error, LockError::Held { .. }), "{error}");
+    assert!(error.to_string().contains("test@localhost"), "{error}");
+    first.release().await.unwrap();
+    let second = Lock::acquire(&client, owner()).await.unwrap();
+    second.release().await.unwrap();
+    assert_eq!(
+        table(
+            &client,
+            "SELECT count() AS n FROM system.tables WHERE database = currentDatabase()"
+        )
+        .await,
+        "0"
+    );
+}
+
+#[tokio::test]
+async fn a_broken_lock_stops_its_run_before_the_next_statement() {
+    let (_dir, migrations) = migrations(&[(
+        "0001_two.sql",
+        "-- migrate:up\nCREATE TABLE one (a UInt8) ENGINE = Memory;\nCREATE TABLE two (a UInt8) ENGINE = Memory;\n",
+    )]);
+    let client = database("apply_broken_lock").await;
+    let lock = Lock::acquire(&client, owner()).await.unwrap();
+    let failure = run(&client, &migrations, Options::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        failure.kind,
+        FailureKind::Lock(LockError::Held { .. })
+    ));
+    let broken = journal::unlock(&client).await.unwrap().unwrap();
+    assert_eq!(broken.owner.who, "test");
+    assert_eq!(journal::unlock(&client).await.unwrap(), None);
+    run(&client, &migrations, Options::default()).await.unwrap();
+    // The first owner gives back what is not its own any more, and takes nothing away.
+    lock.release().await.unwrap();
+    assert_eq!(table(&client, "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name IN ('one', 'two')").await, "2");
+}
+
+#[tokio::test]
+async fn of_eight_at_once_each_statement_is_executed_by_one() {
+    let client = database("apply_race").await;
+    let text: String = (1..=5).fold("-- migrate:up\n".to_owned(), |text, n| {
+        format!("{text}CREATE TABLE t{n} (a UInt8) ENGINE = Memory;\n")
+    });
+    let (_dir, migrations) = migrations(&[("0001_race.sql", &text)]);
+    let runs = (0..8).map(|_| {
+        let (client, migrations) = (client.clone(), migrations.clone());
+        tokio::spawn(async move { run(&client, &migrations, Options::default()).await })
+    });
+    let mut executed = 0;
+    for result in futures_util::future::join_all(runs).await {
+        match result.unwrap() {
+            Ok(outcome) => executed += outcome.executed.len(),
+            Err(failure) => assert!(
+                matches!(failure.kind, FailureKind::Lock(LockError::Held { .. })),
+                "{failure:?}"
+            ),
+        }
+    }
+    assert_eq!(executed, 5);
+    assert_eq!(
+        table(
+            &client,
+            "SELECT count() AS n FROM housewright_journal WHERE state = 'done'"
+        )
+        .await,
+        "5"
+    );
+    assert_eq!(table(&client, "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name LIKE 'housewright_lock%'").await, "0");
+}
+
+#[tokio::test]
+async fn what_was_begun_and_never_ended_is_in_doubt_and_nothing_is_executed() {
+    let (_dir, migrations) = migrations(&[(
+        "0001_two.sql",
+        "-- migrate:up\nCREATE TABLE one (a UInt8) ENGINE = Memory;\nCREATE TABLE two (a UInt8) ENGINE = Memory;\n",
+    )]);
+    let client = database("apply_doubt").await;
+    run(&client, &migrations, Options::default()).await.unwrap();
+    // As a kill between the statement and its fact leaves it.
+    execute(&client, "ALTER TABLE housewright_journal DELETE WHERE statement = 2 AND state = 'done' SETTINGS mutations_sync = 1").await;
+    let journal = Journal::read(&client).await.unwrap();
+    let plan = Plan::make(&migrations, &journal, Options::default());
+    assert_eq!(
+        plan.standing(1).unwrap().state,
+        State::InDoubt { statement: 2 }
+    );
+    let failure = run(&client, &migrations, Options::default())
+        .await
+        .unwrap_err();
+    let FailureKind::Refused(plan) = failure.kind else {
+        panic!("{failure}")
+    };
+    assert_eq!(plan.refusals[0].code, "in-doubt");
+    assert!(
+        plan.refusals[0]
+            .help
+            .as_ref()
+            .unwrap()
+            .contains("--done 1:2")
+    );
+}
+
+#[tokio::test]
+async fn asked_to_stop_a_run_stops_between_statements_and_the_next_goes_on() {
+    let (_dir, migrations) = migrations(&[(
+        "0001_three.sql",
+        "-- migrate:up\nCREATE TABLE one (a UInt8) ENGINE = Memory;\nCREATE TABLE two (a UInt8) ENGINE = Memory;\nCREATE TABLE three (a UInt8) ENGINE = Memory;\n",
+    )]);
+    let client = database("apply_stop").await;
+    let stop = AtomicBool::new(false);
+    let outcome = apply(
+        &client,
+        &migrations,
+        Options::default(),
+        &owner(),
+        &stop,
+        &mut |event| {
+            if matches!(event, Event::Done { .. }) {
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        },
+    )
+    .await
+    .unwrap();
+    assert!(outcome.stopped);
+    assert_eq!(outcome.executed.len(), 1);
+    let plan = Plan::make(
+        &migrations,
+        &Journal::read(&client).await.unwrap(),
+        Options::default(),
+    );
+    assert_eq!(plan.standing(1).unwrap().state, State::Partial { done: 1 });
+    assert_eq!(
+        run(&client, &migrations, Options::default())
+            .await
+            .unwrap()
+            .executed
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_is_no_journal_of_ours_is_left_alone() {
+    let migrations = Migrations::load(&schema()).unwrap();
+    let client = database("apply_foreign").await;
+    execute(
+        &client,
+        "CREATE TABLE housewright_journal (something UInt8) ENGINE = MergeTree ORDER BY something",
+    )
+    .await;
+    let failure = run(&client, &migrations, Options::default())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            failure.kind,
+            FailureKind::Journal(journal::Error::Foreign { .. })
+        ),
+        "{failure:?}"
+    );
+    execute(&client, "DROP TABLE housewright_journal").await;
+    run(&client, &migrations, Options::default()).await.unwrap();
+    execute(&client, "INSERT INTO housewright_journal (position, layout, tool_version, state) VALUES (1000, 99, '99.0', 'done')").await;
+    let failure = run(&client, &migrations, Options::default())
+        .await
+        .unwrap_err();
+    assert!(failure.kind.to_string().contains("99.0"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn verbs_that_look_cannot_write() {
+    let client = database("apply_read_only").await.read_only();
+    let error = client
+        .execute(&Query::new("CREATE TABLE t (a UInt8) ENGINE = Memory"))
+        .await
+        .unwrap_err();
+    assert!(error.is_code(164), "{error}");
+    assert_eq!(Journal::read(&client).await.unwrap().position(), 0);
+}
