@@ -128,18 +128,14 @@ fn prepare(
     for (name, value) in request.settings() {
         set.push_str(&format_setting(name, value)?);
     }
-    if let Some(limit) = limit {
+    let given = |wanted: &str| request.settings().iter().any(|(name, _)| *name == wanted);
+    if let Some(limit) = limit.filter(|_| !given("max_result_bytes")) {
         let _ = write!(
             set,
             ", max_result_bytes={limit}, result_overflow_mode='throw'"
         );
     }
-    if request.read_only
-        && !request
-            .settings()
-            .iter()
-            .any(|(name, _)| *name == "readonly")
-    {
+    if request.read_only && !given("readonly") {
         set.push_str(", readonly=2");
     }
     if let Some(database) = request.database() {
