@@ -144,14 +144,18 @@ impl Server {
         self.shared.leases.none().await;
     }
 
-    /// Stops listening, ends running queries, closes every connection.
+    /// Stops listening, ends running queries, closes every connection and then the engine.
     pub async fn shutdown(self) {
         let _ = self.stop.send(true);
         self.shared.leases.end();
         self.shared.stock.kill_all().await;
         let _ = tokio::time::timeout(GRACE, self.task).await;
+        let everybody_out = self.shared.stock.close(GRACE).await;
         self.shared.sessions.clear();
-        self.shared.stock.clear();
+        if !everybody_out {
+            // Closing the engine under a query would crash; the end of the process does not.
+            std::mem::forget(self.shared);
+        }
     }
 }
 

@@ -115,6 +115,14 @@ fn run(
     session: Option<&str>,
     reply: oneshot::Sender<Result<Reply, Exception>>,
 ) {
+    let Some(_busy) = shared.stock.enter() else {
+        let _ = reply.send(Err(Exception::new(
+            236,
+            "ABORTED",
+            "The embedded engine is ending.",
+        )));
+        return;
+    };
     match session {
         Some(id) => match shared.sessions.take(id, &job.request, &shared.stock) {
             Ok(mut guard) => {

@@ -1,6 +1,8 @@
 //! Connections, opened ahead so that a request does not wait for one, each used for one request.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::engine::embedded::Embedded;
 use crate::engine::library::{Connection, Error};
@@ -13,6 +15,17 @@ const READY: usize = 4;
 pub(crate) struct Stock {
     engine: Arc<Embedded>,
     ready: Arc<Mutex<Vec<Connection>>>,
+    closed: Arc<AtomicBool>,
+    busy: Arc<AtomicUsize>,
+}
+
+/// Says that a thread is inside the engine, which must not be closed meanwhile.
+pub(crate) struct Busy(Arc<AtomicUsize>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Stock {
@@ -20,7 +33,31 @@ impl Stock {
         Self {
             engine: Arc::new(engine),
             ready: Arc::default(),
+            closed: Arc::default(),
+            busy: Arc::default(),
         }
+    }
+
+    /// Enters the engine; `None` once it is being closed.
+    pub(crate) fn enter(&self) -> Option<Busy> {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+        let busy = Busy(Arc::clone(&self.busy));
+        (!self.closed.load(Ordering::Acquire)).then_some(busy)
+    }
+
+    /// Lets nobody in any more, and waits until everybody is out; whether that was so in time.
+    pub(crate) async fn close(&self, limit: Duration) -> bool {
+        self.closed.store(true, Ordering::Release);
+        let out = async {
+            while self.busy.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(limit, out).await.is_ok();
+        if let Ok(mut ready) = self.ready.lock() {
+            ready.clear();
+        }
+        in_time
     }
 
     /// A connection nobody has used. Blocks.
@@ -36,7 +73,7 @@ impl Stock {
     pub(crate) fn refill(&self) {
         loop {
             let missing = self.ready.lock().is_ok_and(|ready| ready.len() < READY);
-            if !missing {
+            if !missing || self.closed.load(Ordering::Acquire) {
                 return;
             }
             let Ok(connection) = self.engine.connect() else {
@@ -45,12 +82,6 @@ impl Stock {
             if let Ok(mut ready) = self.ready.lock() {
                 ready.push(connection);
             }
-        }
-    }
-
-    pub(crate) fn clear(&self) {
-        if let Ok(mut ready) = self.ready.lock() {
-            ready.clear();
         }
     }
 
@@ -71,6 +102,7 @@ impl Stock {
 
     /// Cancels the query with this id. Never `SYNC`, which would wait for ever.
     pub(crate) fn kill(&self, query_id: &str) {
+        let Some(_busy) = self.enter() else { return };
         let Ok(mut connection) = self.take() else {
             return;
         };
