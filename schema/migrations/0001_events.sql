@@ -34,7 +34,6 @@ CREATE TABLE events
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (project_id, timestamp, event_id)
-SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'Every event that clients sent, one row each, as it came: append-only, nothing is removed for being sent twice';
 
 -- migrate:down

@@ -27,7 +27,7 @@ CREATE TABLE sessions_v1
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (project_id, day, session_id, anonymous_id)
-SETTINGS index_granularity = 2048, non_replicated_deduplication_window = 1000
+SETTINGS index_granularity = 2048
 COMMENT 'Partial rows of sessions, as the engine merges them. Read sessions, not this';
 
 CREATE MATERIALIZED VIEW sessions_v1_mv TO sessions_v1
@@ -61,7 +61,7 @@ CREATE TABLE session_days_v1
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (project_id, day, session_id, anonymous_id)
-SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 1000
+SETTINGS index_granularity = 1024
 COMMENT 'The days of sessions whose id does not name them: ids that a client sent, and ids that name another day';
 
 CREATE MATERIALIZED VIEW session_days_v1_mv TO session_days_v1
