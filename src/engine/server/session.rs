@@ -13,6 +13,8 @@ use crate::engine::server::stock::Stock;
 const MOST: usize = 1000;
 /// How long one lasts unused, unless the client says.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
+/// A session is released a moment after its answer was sent; a client that asks again at once is no concurrent one.
+const RELEASE: Duration = Duration::from_millis(500);
 /// What the client may say, as on a server.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
@@ -26,6 +28,13 @@ enum Slot {
         connection: Connection,
         until: Instant,
     },
+}
+
+/// What became of asking for a session.
+enum Claim {
+    Idle(Connection),
+    New,
+    Busy,
 }
 
 /// A connection of a session for one request; it goes back when this is dropped.
@@ -87,43 +96,18 @@ impl Sessions {
             timeout,
             connection: Some(connection),
         };
-        {
-            let mut slots = self
-                .0
-                .lock()
-                .map_err(|_| Exception::new(1001, "STD_EXCEPTION", "sessions are unusable"))?;
-            let now = Instant::now();
-            slots.retain(|_, slot| !matches!(slot, Slot::Idle { until, .. } if *until < now));
-            let full = slots.len() >= MOST;
-            match slots.get_mut(id) {
-                Some(Slot::Busy) => {
+        let patience = Instant::now() + RELEASE;
+        loop {
+            match self.claim(id, must_exist)? {
+                Claim::Idle(connection) => return Ok(guard(connection)),
+                Claim::New => break,
+                Claim::Busy if Instant::now() < patience => std::thread::sleep(RELEASE / 100),
+                Claim::Busy => {
                     return Err(Exception::new(
                         373,
                         "SESSION_IS_LOCKED",
                         format!("Session {id} is locked by a concurrent client."),
                     ));
-                }
-                Some(slot) => {
-                    if let Slot::Idle { connection, .. } = std::mem::replace(slot, Slot::Busy) {
-                        return Ok(guard(connection));
-                    }
-                }
-                None if must_exist => {
-                    return Err(Exception::new(
-                        372,
-                        "SESSION_NOT_FOUND",
-                        format!("Session {id} not found."),
-                    ));
-                }
-                None if full => {
-                    return Err(Exception::new(
-                        202,
-                        "TOO_MANY_SIMULTANEOUS_QUERIES",
-                        format!("There are {MOST} sessions already."),
-                    ));
-                }
-                None => {
-                    slots.insert(id.to_owned(), Slot::Busy);
                 }
             }
         }
@@ -134,6 +118,37 @@ impl Sessions {
                     slots.remove(id);
                 }
                 Err(error.into())
+            }
+        }
+    }
+
+    /// Marks the session as busy, if it is not.
+    fn claim(&self, id: &str, must_exist: bool) -> Result<Claim, Exception> {
+        let mut slots = self
+            .0
+            .lock()
+            .map_err(|_| Exception::new(1001, "STD_EXCEPTION", "sessions are unusable"))?;
+        let now = Instant::now();
+        slots.retain(|_, slot| !matches!(slot, Slot::Idle { until, .. } if *until < now));
+        let full = slots.len() >= MOST;
+        match slots.get_mut(id) {
+            Some(slot) => Ok(match std::mem::replace(slot, Slot::Busy) {
+                Slot::Idle { connection, .. } => Claim::Idle(connection),
+                Slot::Busy => Claim::Busy,
+            }),
+            None if must_exist => Err(Exception::new(
+                372,
+                "SESSION_NOT_FOUND",
+                format!("Session {id} not found."),
+            )),
+            None if full => Err(Exception::new(
+                202,
+                "TOO_MANY_SIMULTANEOUS_QUERIES",
+                format!("There are {MOST} sessions already."),
+            )),
+            None => {
+                slots.insert(id.to_owned(), Slot::Busy);
+                Ok(Claim::New)
             }
         }
     }
