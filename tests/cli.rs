@@ -770,6 +770,67 @@ fn places_that_are_not_there_are_named() {
 }
 
 #[test]
+fn a_full_disk_is_said_to_be_full() {
+    let sandbox = Sandbox::with_migrations();
+    fs_err::create_dir(sandbox.path("small")).unwrap();
+    sandbox.write(
+        "schema/housewright.toml",
+        "[targets.local]\npath = \"small/data\"\n",
+    );
+    // A file system of a few pages, in a mount namespace of its own.
+    let small = |size: &str, script: &str| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--map-root-user", "--mount", "sh", "-c"])
+            .arg(format!(
+                "mount -t tmpfs -o size={size} tmpfs small && {script}"
+            ))
+            .current_dir(sandbox.dir.path())
+            .env("HOUSEWRIGHT", support::program())
+            .env("HOUSEWRIGHT_LIBCHDB", support::library())
+            .env("USER", "tester")
+            .env("HOSTNAME", "box");
+        command
+    };
+    if !small("1m", "true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        // A machine that lets nobody mount has no small disk to offer; the directory that cannot be made is tested above.
+        return;
+    }
+    let mut filters = insta::Settings::clone_current();
+    filters.add_filter(r"/[^ `]*/small/", "[DIR]/small/");
+    let _filters = filters.bind_to_scope();
+    snapshot!(small("8k", "\"$HOUSEWRIGHT\" status"), @"
+    success: false
+    exit_code: 3
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the embedded engine ended before it was ready (exit status: 3)
+      | error: could not prepare the data directory small/data/clickhouse
+      |   because: failed to write to file `[DIR]/small/data/clickhouse/housewright.xml`: No space left on device (os error 28)
+    ");
+    snapshot!(small("120k", "\"$HOUSEWRIGHT\" apply; \"$HOUSEWRIGHT\" status --check"), @"
+    success: false
+    exit_code: 1
+    ----- stdout -----
+    default on local (embedded engine, data in small/data)
+
+      version  name    state    statements  applied  by
+      0001     first   pending  0/1
+      0002     second  pending  0/2
+
+    2 pending
+
+    ----- stderr -----
+    error: could not write the journal `default.housewright_journal`
+      because: ClickHouse says NOT_ENOUGH_SPACE (code 243): Cannot reserve 1.00 MiB, not enough space.
+    ");
+}
+
+#[test]
 fn an_unreachable_server_and_a_wrong_password_say_so_and_show_no_secret() {
     let sandbox = Sandbox::with_migrations();
     snapshot!(sandbox.command(&["status", "--url", "http://127.0.0.1:1"]), @"

@@ -23,7 +23,7 @@ const HALF_HOUR: i64 = 1_800_000;
 struct Event {
     // The order of these three is the order of events.
     timestamp: i64,
-    event_id: String,
+    id: String,
     source: String,
     medium: String,
     project: usize,
@@ -42,7 +42,7 @@ impl Event {
 
     fn json(&self) -> Value {
         let mut value = json!({
-            "project_id": self.project.to_string(), "event_id": self.event_id, "timestamp": time(self.timestamp), "event_name": self.name,
+            "project_id": self.project.to_string(), "event_id": self.id, "timestamp": time(self.timestamp), "event_name": self.name,
             "anonymous_id": self.visitor, "user_id": self.user, "source": self.source, "medium": self.medium,
         });
         if let Some(session) = &self.session {
@@ -106,7 +106,7 @@ fn stream(project: usize, dice: &mut Dice) -> Vec<Event> {
         };
         events.push(Event {
             timestamp,
-            event_id: dice.pick(&["1", "2", "3", "B"]).to_owned(),
+            id: dice.pick(&["1", "2", "3", "B"]).to_owned(),
             source: dice.pick(&["facebook", "google", "direct", ""]).to_owned(),
             medium: dice.pick(&["paid", "social", "direct"]).to_owned(),
             project,
@@ -118,6 +118,9 @@ fn stream(project: usize, dice: &mut Dice) -> Vec<Event> {
     }
     events
 }
+
+/// Sessions, events, events of paid sessions, visitors.
+type Group<'a> = (usize, usize, usize, BTreeSet<&'a str>);
 
 /// `(project, session, visitor)` → the session's events.
 type Sessions<'a> = BTreeMap<(usize, String, String), Vec<&'a Event>>;
@@ -170,7 +173,7 @@ async fn the_engine_and_the_model_agree() {
             let named = events
                 .iter()
                 .filter(|event| event.user.is_some())
-                .max_by_key(|event| (event.timestamp, &event.event_id, &event.user));
+                .max_by_key(|event| (event.timestamp, &event.id, &event.user));
             format!(
                 "{project}|{session}|{visitor}|{}|{}|{}|{}|{}|{}|{}|{}",
                 named
@@ -217,8 +220,7 @@ async fn the_engine_and_the_model_agree() {
         };
         let (one, two) = (edge(), edge());
         let (from, to) = (one.min(two), one.max(two));
-        let mut groups: BTreeMap<(String, String), (usize, usize, usize, BTreeSet<&str>)> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<(String, String), Group<'_>> = BTreeMap::new();
         for ((of, _, visitor), events) in &model {
             let begins = first(events);
             if *of != project || begins.timestamp < from || begins.timestamp >= to {

@@ -421,6 +421,31 @@ fn a_crash_of_the_engine_is_no_hang() {
 }
 
 #[test]
+fn ctrl_z_stops_it_and_fg_goes_on() {
+    // libchdb's own handlers would swallow the signal.
+    let mut serve = Serve::start(&[]);
+    let pid = serve.child.id();
+    let state = || {
+        fs_err::read_to_string(format!("/proc/{pid}/stat"))
+            .unwrap()
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .trim()
+            .chars()
+            .next()
+    };
+    signal(pid, "-TSTP");
+    within(Duration::from_secs(5), "it stops", || state() == Some('T'));
+    signal(pid, "-CONT");
+    within(Duration::from_secs(5), "it goes on", || {
+        state() != Some('T')
+    });
+    signal(pid, "-TERM");
+    assert!(ended(&mut serve.child).success());
+}
+
+#[test]
 fn serve_refuses_what_would_open_it_to_others() {
     let run = |args: &[&str]| {
         let output = Command::new(program())

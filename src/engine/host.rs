@@ -170,7 +170,7 @@ fn claim(directory: &Utf8Path) -> Result<std::fs::File, Error> {
         path: directory.to_owned(),
         source,
     };
-    fs_err::create_dir_all(directory).map_err(error)?;
+    make_private(directory).map_err(error)?;
     let ignore = directory.join(".gitignore");
     if !ignore.exists() {
         fs_err::write(ignore, "*\n").map_err(error)?;
@@ -183,6 +183,26 @@ fn claim(directory: &Utf8Path) -> Result<std::fs::File, Error> {
         Err(TryLockError::WouldBlock) => Err(Error::Held(directory.to_owned())),
         Err(TryLockError::Error(source)) => Err(error(source)),
     }
+}
+
+/// A directory that only this user can look into, unless it is there already.
+fn make_private(directory: &Utf8Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    match fs_err::create_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        other => other?,
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs_err::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// A new name in the directory for temporary files, which is swept of those that dead engines left.

@@ -40,6 +40,8 @@ pub(crate) enum Reply {
     /// The first chunk; the rest follows.
     Begun {
         first: Bytes,
+        /// So far.
+        statistics: Statistics,
         rest: mpsc::Receiver<Result<Bytes, Exception>>,
     },
 }
@@ -274,8 +276,12 @@ fn rows(
         return None;
     }
     let (chunks, rest) = mpsc::channel(AHEAD);
-    let first = Bytes::copy_from_slice(first.bytes());
-    if reply.send(Ok(Reply::Begun { first, rest })).is_err() {
+    let begun = Reply::Begun {
+        first: Bytes::copy_from_slice(first.bytes()),
+        statistics: first.statistics(),
+        rest,
+    };
+    if reply.send(Ok(begun)).is_err() {
         return None;
     }
     loop {

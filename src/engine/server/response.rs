@@ -105,7 +105,15 @@ async fn query(shared: &Arc<Shared>, request: Request, body: Body) -> Result<Res
             set(&mut response, "x-clickhouse-summary", &summary(statistics));
             response
         }
-        Reply::Begun { first, rest } => begun(first, rest, &format, encoding, &query_id, killer),
+        Reply::Begun {
+            first,
+            statistics,
+            rest,
+        } => {
+            let mut response = begun(first, rest, &format, encoding, &query_id, killer);
+            set(&mut response, "x-clickhouse-summary", &summary(statistics));
+            response
+        }
     })
 }
 
