@@ -32,7 +32,7 @@ async fn main() {
         "seed into the endpoint, without views",
         &format!("{:.0} rows/s", events as f64 / took.as_secs_f64()),
     );
-    inserts(&handle, events).await;
+    inserts(&handle).await;
     println!();
     reads(&handle).await;
     println!();
@@ -73,7 +73,7 @@ async fn load(client: &Client, events: u64) {
 
 const COPY: &str = "INSERT INTO events SELECT * FROM loaded.events SETTINGS max_insert_threads = 1, max_block_size = 100000, min_insert_block_size_rows = 100000, min_insert_block_size_bytes = 0";
 
-async fn inserts(handle: &housewright::engine::child::Handle, events: u64) {
+async fn inserts(handle: &housewright::engine::child::Handle) {
     let migrations = schema();
     let plain = database(handle, "plain").await;
     apply(&plain, &migrations, Some(1)).await;
@@ -101,7 +101,7 @@ async fn inserts(handle: &housewright::engine::child::Handle, events: u64) {
         &format!("{:.1} s", merge.as_secs_f64()),
     );
     let sizes: Vec<Value> = viewed
-        .rows(&Query::new("SELECT table, sum(rows) AS rows, sum(data_compressed_bytes) / sum(rows) AS bytes FROM system.parts WHERE active AND database = currentDatabase() AND table IN ('events', 'sessions_v1', 'session_days_v1') GROUP BY table ORDER BY table"))
+        .rows(&Query::new("SELECT table, sum(rows) AS total, sum(data_compressed_bytes) / total AS bytes FROM system.parts WHERE active AND database = currentDatabase() AND table IN ('events', 'sessions_v1', 'session_days_v1') GROUP BY table ORDER BY table"))
         .await
         .unwrap();
     for size in sizes {
@@ -110,11 +110,10 @@ async fn inserts(handle: &housewright::engine::child::Handle, events: u64) {
             &format!(
                 "{:.1} of {} rows",
                 size["bytes"].as_f64().unwrap(),
-                size["rows"]
+                size["total"]
             ),
         );
     }
-    let _ = events;
 }
 
 /// The same question of raw events, exactly: choose the sessions first, then read all their rows.

@@ -9,6 +9,7 @@ use crate::cli::connect::{Connection, connect, owner};
 use crate::cli::plan::{Selection, show};
 use crate::cli::printer::Printer;
 use crate::cli::{Context, Stop};
+use crate::clickhouse::Client;
 use crate::journal::LockError;
 use crate::migration::Migrations;
 use crate::plan::title;
@@ -95,6 +96,35 @@ async fn perform(
     };
     printer.data(&text);
     Ok(ExitCode::SUCCESS)
+}
+
+/// All migrations, on a database of our own.
+pub(crate) async fn apply_all(
+    client: &Client,
+    migrations: &Migrations,
+    context: &Context,
+) -> Result<(), Stop> {
+    let never = AtomicBool::new(false);
+    let printer = &context.printer;
+    let result = crate::apply::apply(
+        client,
+        migrations,
+        crate::plan::Options::default(),
+        &owner(context),
+        &never,
+        &mut |event| {
+            show_event(printer, &event);
+        },
+    )
+    .await;
+    match result {
+        Ok(_) => Ok(()),
+        Err(failure) => Err(Stop::findings(
+            3,
+            crate::report::apply::findings(&failure),
+            Some(migrations.clone()),
+        )),
+    }
 }
 
 /// What happens, for a person.

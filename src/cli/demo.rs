@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+use crate::cli::apply::apply_all;
 use crate::cli::connect::start;
-use crate::cli::seed::load_generated;
-use crate::cli::serve::apply_all;
+use crate::cli::seed::{defaults, load_generated};
 use crate::cli::{Context, Stop};
 use crate::clickhouse::{Client, Query};
 use crate::config::resolve;
@@ -34,23 +34,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     let options = seed::Options {
         seed: args.seed,
         events: args.events,
-        ..seed_defaults()
+        ..defaults()
     };
     let result = show(&client, &migrations, &options, context).await;
     handle.end().await;
     context.printer.data(&result?);
     Ok(ExitCode::SUCCESS)
-}
-
-/// What `seed` takes where nothing is said.
-pub(crate) fn seed_defaults() -> seed::Options {
-    seed::Options {
-        seed: 42,
-        events: 10_000,
-        projects: 3,
-        days: 7,
-        start: jiff::civil::date(2026, 5, 11),
-    }
 }
 
 /// Sessions, and what brought people in, of the project with the most events.

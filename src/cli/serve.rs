@@ -7,16 +7,15 @@ use anyhow::anyhow;
 use camino::Utf8PathBuf;
 use tokio::io::AsyncReadExt as _;
 
-use crate::cli::apply::{show_event, signal};
-use crate::cli::connect::{library, owner};
-use crate::cli::seed::load_generated;
+use crate::cli::apply::{apply_all, signal};
+use crate::cli::connect::library;
+use crate::cli::seed::{defaults, load_generated};
 use crate::cli::{Context, Stop};
 use crate::clickhouse::{Client, Query, identifier};
 use crate::config::{Secret, Server, resolve};
 use crate::engine::child::{EXIT_HELD, endpoint_file};
 use crate::engine::host::{Error, Host, Hosting};
 use crate::migration::Migrations;
-use crate::plan::Options;
 use crate::seed;
 
 /// Serve the embedded ClickHouse over its HTTP interface
@@ -165,38 +164,9 @@ async fn prepare(
     if let Some(events) = events {
         let options = seed::Options {
             events,
-            ..crate::cli::demo::seed_defaults()
+            ..defaults()
         };
         load_generated(&client, &options, context).await?;
     }
     Ok(())
-}
-
-/// All migrations, on a database of our own.
-pub(crate) async fn apply_all(
-    client: &Client,
-    migrations: &Migrations,
-    context: &Context,
-) -> Result<(), Stop> {
-    let never = std::sync::atomic::AtomicBool::new(false);
-    let printer = &context.printer;
-    let result = crate::apply::apply(
-        client,
-        migrations,
-        Options::default(),
-        &owner(context),
-        &never,
-        &mut |event| {
-            show_event(printer, &event);
-        },
-    )
-    .await;
-    match result {
-        Ok(_) => Ok(()),
-        Err(failure) => Err(Stop::findings(
-            3,
-            crate::report::apply::findings(&failure),
-            Some(migrations.clone()),
-        )),
-    }
 }

@@ -53,34 +53,26 @@ type RawConnection = *mut *mut c_void;
 type RawResult = *mut c_void;
 type RawStream = *mut c_void;
 
+/// A statement, a format, and parameters by name and value, each with its length; a result or a stream comes back.
+type Call = unsafe extern "C" fn(
+    *mut c_void,
+    *const u8,
+    usize,
+    *const u8,
+    usize,
+    *const *const u8,
+    *const usize,
+    *const *const u8,
+    *const usize,
+    usize,
+) -> *mut c_void;
+
 /// The functions of `chdb.h` that are used here, resolved once.
 struct Api {
     connect: unsafe extern "C" fn(c_int, *mut *mut c_char) -> RawConnection,
     close: unsafe extern "C" fn(RawConnection),
-    query: unsafe extern "C" fn(
-        *mut c_void,
-        *const u8,
-        usize,
-        *const u8,
-        usize,
-        *const *const u8,
-        *const usize,
-        *const *const u8,
-        *const usize,
-        usize,
-    ) -> RawResult,
-    stream_query: unsafe extern "C" fn(
-        *mut c_void,
-        *const u8,
-        usize,
-        *const u8,
-        usize,
-        *const *const u8,
-        *const usize,
-        *const *const u8,
-        *const usize,
-        usize,
-    ) -> RawResult,
+    query: Call,
+    stream_query: Call,
     stream_fetch: unsafe extern "C" fn(*mut c_void, RawResult) -> RawResult,
     stream_cancel: unsafe extern "C" fn(*mut c_void, RawResult),
     destroy_result: unsafe extern "C" fn(RawResult),
@@ -94,18 +86,7 @@ struct Api {
     result_rows_written: unsafe extern "C" fn(RawResult) -> u64,
     result_bytes_written: unsafe extern "C" fn(RawResult) -> u64,
     result_elapsed: unsafe extern "C" fn(RawResult) -> f64,
-    insert: unsafe extern "C" fn(
-        *mut c_void,
-        *const u8,
-        usize,
-        *const u8,
-        usize,
-        *const *const u8,
-        *const usize,
-        *const *const u8,
-        *const usize,
-        usize,
-    ) -> RawStream,
+    insert: Call,
     insert_append: unsafe extern "C" fn(RawStream, *const u8, usize) -> c_int,
     insert_done: unsafe extern "C" fn(RawStream) -> RawResult,
     insert_cancel: unsafe extern "C" fn(RawStream),
@@ -374,23 +355,33 @@ impl Connection {
         format: &str,
         parameters: &Parameters,
     ) -> Result<Output, Error> {
-        let raw_parameters = RawParameters::of(parameters);
+        let raw = self.call(self.api.query, sql, format, parameters);
+        Output::of(&self.api, raw)
+    }
+
+    fn call(
+        &self,
+        function: Call,
+        sql: &[u8],
+        format: &str,
+        parameters: &Parameters,
+    ) -> *mut c_void {
+        let raw = RawParameters::of(parameters);
         // SAFETY: every pointer comes with its length and lives until the call returns.
-        let raw = unsafe {
-            (self.api.query)(
+        unsafe {
+            function(
                 self.handle(),
                 sql.as_ptr(),
                 sql.len(),
                 format.as_ptr(),
                 format.len(),
-                raw_parameters.names.as_ptr(),
-                raw_parameters.name_lengths.as_ptr(),
-                raw_parameters.values.as_ptr(),
-                raw_parameters.value_lengths.as_ptr(),
+                raw.names.as_ptr(),
+                raw.name_lengths.as_ptr(),
+                raw.values.as_ptr(),
+                raw.value_lengths.as_ptr(),
                 parameters.len(),
             )
-        };
-        Output::of(&self.api, raw)
+        }
     }
 
     /// Begins a SELECT whose output comes in chunks, each a complete document of its format.
@@ -403,22 +394,7 @@ impl Connection {
         format: &str,
         parameters: &Parameters,
     ) -> Result<Stream<'_>, Error> {
-        let raw_parameters = RawParameters::of(parameters);
-        // SAFETY: as in `query_once`.
-        let raw = unsafe {
-            (self.api.stream_query)(
-                self.handle(),
-                sql.as_ptr(),
-                sql.len(),
-                format.as_ptr(),
-                format.len(),
-                raw_parameters.names.as_ptr(),
-                raw_parameters.name_lengths.as_ptr(),
-                raw_parameters.values.as_ptr(),
-                raw_parameters.value_lengths.as_ptr(),
-                parameters.len(),
-            )
-        };
+        let raw = self.call(self.api.stream_query, sql, format, parameters);
         let stream = Output::of(&self.api, raw)?;
         Ok(Stream {
             connection: self,
@@ -437,22 +413,7 @@ impl Connection {
         format: &str,
         parameters: &Parameters,
     ) -> Result<InsertStream<'_>, Error> {
-        let raw_parameters = RawParameters::of(parameters);
-        // SAFETY: as in `query_once`.
-        let raw = unsafe {
-            (self.api.insert)(
-                self.handle(),
-                head.as_ptr(),
-                head.len(),
-                format.as_ptr(),
-                format.len(),
-                raw_parameters.names.as_ptr(),
-                raw_parameters.name_lengths.as_ptr(),
-                raw_parameters.values.as_ptr(),
-                raw_parameters.value_lengths.as_ptr(),
-                parameters.len(),
-            )
-        };
+        let raw = self.call(self.api.insert, head, format, parameters);
         let raw = NonNull::new(raw).ok_or_else(|| {
             Error::Exception(
                 "Code: 1001. DB::Exception: libchdb gave no insert stream. (STD_EXCEPTION)"
