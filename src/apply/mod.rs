@@ -9,8 +9,6 @@ mod judge;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::clickhouse::{Client, Query};
 use crate::journal::{Fact, Journal, Lock, LockError, Owner, State, Writer};
 use crate::migration::Migrations;
@@ -196,7 +194,7 @@ async fn run(
         let (journal, plan) = decide(client, migrations, options).await?;
         let mut run = Run {
             client,
-            settings: settings(client).await?,
+            settings: client.known(&SETTINGS).await?,
             writer: Writer::open(client, &journal).await?,
             lock: &lock,
             owner,
@@ -222,27 +220,6 @@ async fn decide(
     } else {
         Err(FailureKind::Refused(Box::new(plan)))
     }
-}
-
-/// Those of [`SETTINGS`] that the server knows.
-async fn settings(
-    client: &Client,
-) -> Result<Vec<(&'static str, &'static str)>, crate::clickhouse::Error> {
-    #[derive(Deserialize)]
-    struct Row {
-        name: String,
-    }
-    let names = SETTINGS
-        .map(|(name, _)| crate::clickhouse::literal(name))
-        .join(", ");
-    let query = Query::new(format!(
-        "SELECT name FROM system.settings WHERE name IN ({names})"
-    ));
-    let known: Vec<Row> = client.rows(&query).await?;
-    Ok(SETTINGS
-        .into_iter()
-        .filter(|(name, _)| known.iter().any(|row| row.name == *name))
-        .collect())
 }
 
 /// One run under its lock.

@@ -252,11 +252,16 @@ impl Client {
         }
     }
 
-    /// Inserts rows as one `JSONEachRow` block: all of them or, after an error of the server, none.
+    /// Inserts rows as one `JSONEachRow` block into a table, or into some of its columns (`t (a, b)`): all of them or, after an error of the server, none.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn insert_rows<T: Serialize>(&self, table: &str, rows: &[T]) -> Result<(), Error> {
+    pub async fn insert_rows<T: Serialize>(
+        &self,
+        into: &str,
+        rows: &[T],
+        settings: &[(&str, &str)],
+    ) -> Result<(), Error> {
         let mut body = Vec::new();
         for row in rows {
             serde_json::to_writer(&mut body, row).map_err(|source| Error::Answer {
@@ -265,14 +270,38 @@ impl Client {
             })?;
             body.push(b'\n');
         }
-        let query = Query::new(format!(
-            "INSERT INTO {} FORMAT JSONEachRow",
-            identifier(table)
-        ))
-        .setting("async_insert", "0");
+        let query = Query::new(format!("INSERT INTO {into} FORMAT JSONEachRow"));
+        let query = settings
+            .iter()
+            .fold(query, |query, (name, value)| query.setting(name, *value));
         let mut insert = self.insert(&query);
         insert.send(body.into()).await?;
         insert.end().await
+    }
+
+    /// Those of some settings that the server knows; an old one refuses the others.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn known<'a>(
+        &self,
+        settings: &[(&'a str, &'a str)],
+    ) -> Result<Vec<(&'a str, &'a str)>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Row {
+            name: String,
+        }
+        let names: Vec<String> = settings.iter().map(|(name, _)| literal(name)).collect();
+        let query = Query::new(format!(
+            "SELECT name FROM system.settings WHERE name IN ({})",
+            names.join(", ")
+        ));
+        let known: Vec<Row> = self.rows(&query).await?;
+        Ok(settings
+            .iter()
+            .copied()
+            .filter(|(name, _)| known.iter().any(|row| row.name == *name))
+            .collect())
     }
 
     fn prepare(&self, query: &Query) -> clickhouse::query::Query {

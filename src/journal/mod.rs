@@ -20,6 +20,12 @@ pub const TABLE: &str = "housewright_journal";
 /// The layout of a row that this version writes; a higher number is from a newer housewright.
 const LAYOUT: u32 = 1;
 
+/// A fact that waits in a queue of the server's is not written down yet.
+const SETTINGS: [(&str, &str); 1] = [("async_insert", "0")];
+
+/// What a fact says; `recorded_at` is the server's own.
+const COLUMNS: &str = "position, layout, run_id, who, host, tool_version, version, name, file_sha256, direction, statement, statements, sha256, sql, down_sql, query_id, state, error_code, error, duration_ms";
+
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
@@ -143,7 +149,7 @@ impl Journal {
         const UNKNOWN_DATABASE: i32 = 81;
         let database = client.database().to_owned();
         let query = Query::new(format!(
-            "SELECT position, layout, run_id, who, host, tool_version, version, name, file_sha256, direction, statement, statements, sha256, sql, down_sql, query_id, state, error_code, error, duration_ms, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {TABLE} ORDER BY position"
+            "SELECT {COLUMNS}, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {TABLE} ORDER BY position"
         ));
         match client.rows::<Fact>(&query).await {
             Ok(facts) => match facts.iter().find(|fact| fact.layout > LAYOUT) {
@@ -193,6 +199,7 @@ impl Journal {
 pub struct Writer {
     client: Client,
     position: u64,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Writer {
@@ -201,10 +208,13 @@ impl Writer {
     /// # Errors
     /// [`Error`].
     pub async fn open(client: &Client, journal: &Journal) -> Result<Self, Error> {
-        let writer = Self {
+        let mut writer = Self {
             client: client.clone(),
             position: journal.position(),
+            settings: Vec::new(),
         };
+        let settings = client.known(&SETTINGS).await;
+        writer.settings = settings.map_err(|source| writer.error("write", source))?;
         if journal.facts.is_empty() {
             let query = Query::new(format!(
                 "CREATE TABLE IF NOT EXISTS {TABLE} (\n    position UInt64,\n    layout UInt32,\n    recorded_at DateTime DEFAULT now(),\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    version UInt64,\n    name String,\n    file_sha256 String,\n    direction String,\n    statement UInt32,\n    statements UInt32,\n    sha256 String,\n    sql String,\n    down_sql String,\n    query_id String,\n    state String,\n    error_code Int32,\n    error String,\n    duration_ms UInt64\n) ENGINE = MergeTree ORDER BY position"
@@ -227,7 +237,7 @@ impl Writer {
             fact.layout = LAYOUT;
         }
         self.client
-            .insert_rows(TABLE, &facts)
+            .insert_rows(&format!("{TABLE} ({COLUMNS})"), &facts, &self.settings)
             .await
             .map_err(|source| self.error("write", source))?;
         self.position += facts.len() as u64;
