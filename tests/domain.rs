@@ -620,6 +620,6 @@ async fn one_day_of_sources_costs_about_that_days_rows() {
     )
     .await;
     assert_eq!(project, 306_000);
-    // Two days by their ids (the range's end belongs to the second), the granules they share, and the sessions with sent ids.
-    assert!(day < 30_000, "one day of 60 reads {day} of {project} rows");
+    // The day by its ids, the granules it shares with its neighbours, and the 2 % of sessions whose id names no day.
+    assert!(day < 20_000, "one day of 60 reads {day} of {project} rows");
 }

@@ -19,18 +19,18 @@ FROM
     SELECT s.anonymous_id AS anonymous_id, s.started_at AS started_at, s.event_count AS event_count, s.entry AS entry
     FROM sessions_v1 AS s FINAL
     WHERE s.project_id = {project:String}
-        AND s.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end, 'UTC')
+        AND s.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end - toIntervalMillisecond(1), 'UTC')
     UNION ALL
     -- All others that have an event on a day of the range.
     SELECT s.anonymous_id AS anonymous_id, s.started_at AS started_at, s.event_count AS event_count, s.entry AS entry
     FROM sessions_v1 AS s FINAL
     WHERE s.project_id = {project:String}
-        AND NOT (s.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end, 'UTC'))
+        AND NOT (s.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end - toIntervalMillisecond(1), 'UTC'))
         AND (s.day, s.session_id, s.anonymous_id) IN (
             SELECT d.id_day, d.session_id, d.anonymous_id
             FROM session_days_v1 AS d
             WHERE d.project_id = {project:String}
-                AND d.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end, 'UTC')
+                AND d.day BETWEEN toDate32(range_start, 'UTC') AND toDate32(range_end - toIntervalMillisecond(1), 'UTC')
         )
 )
 WHERE started_at >= range_start AND started_at < range_end
