@@ -651,22 +651,35 @@ async fn what_would_reach_outside_the_database_is_refused() {
 
 #[tokio::test]
 async fn tables_come_with_the_request() {
-    let answer = curl_as(
-        Some(&credentials()),
-        &format!(
-            "/?query={}&ids_structure=id%20UInt8&ids_format=CSV",
-            encode("SELECT sum(id) FROM ids")
-        ),
-        &["-F", "ids=@-;filename=ids"],
-        None,
+    let dir = camino_tempfile::Utf8TempDir::new().unwrap();
+    let path = dir.path().join("ids.csv");
+    fs_err::write(&path, "1,a\n2,\"b\n\nc\"\n").unwrap();
+    let file = format!("ids=@{path}");
+    let query = encode("SELECT sum(id), max(length(s)) FROM ids");
+    let named = format!("/?query={query}&ids_structure=id%20UInt8,%20s%20String&ids_format=CSV");
+    assert_eq!(
+        curl_as(Some(&credentials()), &named, &["-F", &file], None).text(),
+        "3\t4\n"
     );
-    // Without a body there is nothing to sum.
-    assert_eq!(answer.text(), "0\n");
-    let missing = curl_as(
-        Some(&credentials()),
-        "/?query=SELECT%201",
-        &["-F", "ids=@-;filename=ids"],
-        None,
+    let query = encode("SELECT sum(_1) FROM ids");
+    let typed = format!("/?query={query}&ids_types=UInt8,String&ids_format=CSV");
+    assert_eq!(
+        curl_as(Some(&credentials()), &typed, &["-F", &file], None).text(),
+        "3\n"
     );
-    assert_eq!(missing.code(), "400/36");
+    assert_eq!(
+        curl_as(
+            Some(&credentials()),
+            "/?query=SELECT%201",
+            &["-F", &file],
+            None
+        )
+        .code(),
+        "400/36"
+    );
+    assert_eq!(
+        post("/", "SELECT * FROM ids").code(),
+        "404/60",
+        "it went with its request"
+    );
 }

@@ -3,6 +3,14 @@
 -- migrate:up
 
 CREATE VIEW sources
+(
+    source     String  COMMENT 'The source of the sessions'' first events',
+    medium     String  COMMENT 'Their medium; empty with breakdown = source',
+    sessions   UInt64  COMMENT 'Sessions that started in the range: rows of the sessions view',
+    events     UInt64  COMMENT 'All events of these sessions, of whatever time',
+    uniques    UInt64  COMMENT 'Distinct anonymous_id',
+    paid_share Float64 COMMENT 'The share of the events that belongs to sessions with entry medium paid, 0 to 1'
+)
 AS WITH
     {from:DateTime64(3, 'UTC')} AS range_start,
     {to:DateTime64(3, 'UTC')} AS range_end
@@ -35,7 +43,7 @@ FROM
 )
 WHERE started_at >= range_start AND started_at < range_end
 GROUP BY source, medium
-COMMENT 'What brought people in: sessions of a project that started from `from` (inclusive) to `to` (exclusive), by source and medium, or by source alone (breakdown = source; medium is then empty). Credit goes by the first event. sessions: rows of the sessions view; events: all their events; uniques: distinct anonymous_id; paid_share: the share of the events that belongs to sessions with entry medium paid, 0 to 1';
+COMMENT 'What brought people in: sessions of a project that started from `from` (inclusive) to `to` (exclusive), by source and medium, or by source alone (breakdown = source; medium is then empty). Credit goes by the first event';
 
 -- migrate:down
 
