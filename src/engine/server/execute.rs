@@ -222,17 +222,21 @@ fn stream(
     parameters: &[(String, String)],
     reply: oneshot::Sender<Result<Reply, Exception>>,
 ) {
-    let result = match rows(connection, sql, format, mode, parameters, reply) {
-        // No rows: only the whole document knows its names and types.
-        Some(reply) => (connection.query(sql, format, parameters), reply),
-        None => return,
+    let Some(reply) = rows(connection, sql, format, mode, parameters, reply) else {
+        return;
     };
-    let _ = result.1.send(
-        result
-            .0
+    let result = match mode {
+        Mode::Rows => Ok(Reply::Whole {
+            bytes: Bytes::new(),
+            statistics: Statistics::default(),
+        }),
+        // Only the whole document says its names and types when there are no rows. The price is a second look at nothing.
+        _ => connection
+            .query(sql, format, parameters)
             .map(|output| whole(&output))
             .map_err(Exception::from),
-    );
+    };
+    let _ = reply.send(result);
 }
 
 fn whole(output: &Output) -> Reply {

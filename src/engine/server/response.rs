@@ -296,12 +296,16 @@ fn statement(
         .to_owned();
     let is_select = header.kind == Kind::Read && matches!(header.label.as_str(), "SELECT" | "WITH");
     let mode = output::mode(&format);
-    // Totals and extremes stand at the end of a document, once.
-    let plain = !words.contains("TOTALS")
-        && !request
-            .settings()
-            .iter()
-            .any(|(name, _)| *name == "extremes");
+    // Totals and extremes stand at the end of a document, once; so do the brackets of an array.
+    let plain = ["TOTALS", "extremes", "output_format_json_array_of_rows"]
+        .iter()
+        .all(|name| {
+            !words.contains(name)
+                && !request
+                    .settings()
+                    .iter()
+                    .any(|(setting, _)| setting == name)
+        });
     let work = if is_select && plain && mode != Mode::Whole {
         Work::Stream { sql, mode }
     } else {
