@@ -905,6 +905,165 @@ fn a_database_that_is_not_there_is_not_made_on_a_server() {
     ");
 }
 
+#[tokio::test]
+async fn a_locked_database_says_whose_lock_it_is_and_unlock_breaks_it_only_by_force() {
+    let sandbox = Sandbox::with_migrations();
+    let client = support::database("cli_locked").await;
+    let lock = housewright::journal::Lock::acquire(&client, support::owner())
+        .await
+        .unwrap();
+    let server = support::engine();
+    let on_server = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command
+            .args(["--database", "cli_locked"])
+            .env("HOUSEWRIGHT_URL", &server.url)
+            .env(
+                "HOUSEWRIGHT_PASSWORD",
+                server.password.as_ref().unwrap().expose(),
+            );
+        command
+    };
+    snapshot!(on_server(&["apply"]), @"
+    success: false
+    exit_code: 4
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `cli_locked` is locked by another run: test@localhost, process [PID], run [RUN]
+      its last sign of life was [DURATION] ago; wait for it to end. If it is gone for good, the lock opens by itself after [DURATION], or now with `housewright unlock --force`
+    ");
+    snapshot!(on_server(&["unlock"]), @"
+    success: false
+    exit_code: 4
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `cli_locked` is locked by another run: test@localhost, process [PID], run [RUN]
+      its last sign of life was [DURATION] ago; wait for it to end. If it is gone for good, the lock opens by itself after [DURATION], or now with `housewright unlock --force`
+    ");
+    snapshot!(on_server(&["unlock", "--force"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+
+    ----- stderr -----
+    broke the lock of test@localhost, process [PID], run [RUN], silent for [DURATION]
+    ");
+    snapshot!(on_server(&["unlock"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+
+    ----- stderr -----
+    there is no lock
+    ");
+    snapshot!(on_server(&["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    cli_locked on http://[ADDRESS]/: 3 statements executed in [DURATION]
+
+    ----- stderr -----
+      0001_first 1/1  CREATE TABLE first  [DURATION]
+      0002_second 1/2  CREATE TABLE second  [DURATION]
+      0002_second 2/2  CREATE VIEW both  [DURATION]
+    ");
+    lock.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_statement_in_doubt_is_shown_and_settled_by_who_looked() {
+    let sandbox = Sandbox::with_migrations();
+    let client = support::database("cli_doubt").await;
+    let server = support::engine();
+    let on_server = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command
+            .args(["--database", "cli_doubt"])
+            .env("HOUSEWRIGHT_URL", &server.url)
+            .env(
+                "HOUSEWRIGHT_PASSWORD",
+                server.password.as_ref().unwrap().expose(),
+            );
+        command
+    };
+    assert!(on_server(&["apply", "-q"]).status().unwrap().success());
+    // As a kill between the last statement and its fact leaves it.
+    support::execute(&client, "ALTER TABLE housewright_journal DELETE WHERE version = 2 AND statement = 2 AND state = 'done' SETTINGS mutations_sync = 1").await;
+    snapshot!(on_server(&["status"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    cli_doubt on http://[ADDRESS]/
+
+      version  name    state     statements  applied                  by
+      0001     first   applied   1/1         [TIME]  tester@box, [DURATION]
+      0002     second  in doubt  1/2         [TIME]  tester@box, [DURATION]
+
+    1 applied, 1 in doubt
+
+    ----- stderr -----
+    error[in-doubt]: statement 2 of 0002_second was begun, and nobody wrote down how it ended
+     --> schema/migrations/0002_second.sql:3:1
+      |
+    3 | CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: it was: CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second
+      = note: begun by tester@box under query_id housewright-[RUN]-0002-2
+      = help: look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair --done 2:2` if it is, `housewright repair --retry 2:2` if it is not, and `apply` again
+    ");
+    snapshot!(on_server(&["apply"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[in-doubt]: statement 2 of 0002_second was begun, and nobody wrote down how it ended
+     --> schema/migrations/0002_second.sql:3:1
+      |
+    3 | CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: it was: CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second
+      = note: begun by tester@box under query_id housewright-[RUN]-0002-2
+      = help: look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair --done 2:2` if it is, `housewright repair --retry 2:2` if it is not, and `apply` again
+    ");
+    snapshot!(on_server(&["repair", "--done", "1:1"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: statement 1 of migration 0001 is not in doubt; `housewright status` shows what is
+    ");
+    snapshot!(on_server(&["repair", "--done", "nonsense"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `nonsense` is not VERSION:STATEMENT, as in `3:2`
+    ");
+    snapshot!(on_server(&["repair", "--done", "2:2"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+
+    ----- stderr -----
+    recorded; `housewright apply` goes on with migration 0002
+    ");
+    snapshot!(on_server(&["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    cli_doubt on http://[ADDRESS]/ is up to date: nothing was executed
+
+    ----- stderr -----
+    ");
+}
+
 #[test]
 fn statements_shows_how_a_file_is_cut() {
     let sandbox = Sandbox::new();

@@ -69,7 +69,7 @@ impl Holder {
 pub enum LockError {
     /// Another run has it.
     #[error(
-        "`{database}` is locked by another run: {}\n  its last sign of life was {} s ago; wait for it to end. If it is gone for good, the lock opens by itself after {} s, or now with `housewright unlock`",
+        "`{database}` is locked by another run: {}\n  its last sign of life was {} s ago; wait for it to end. If it is gone for good, the lock opens by itself after {} s, or now with `housewright unlock --force`",
         holder.owner, holder.silent_for.as_secs(), LEASE.as_secs()
     )]
     Held {
