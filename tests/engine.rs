@@ -157,6 +157,26 @@ async fn a_blank_line_in_data_is_data_in_every_text_format() {
 }
 
 #[tokio::test]
+async fn data_of_input_would_be_cut_and_executed_and_is_refused() {
+    let client = database("t_input").await;
+    execute(&client, "CREATE TABLE t (i UInt8) ENGINE = Memory").await;
+    for sql in [
+        "INSERT INTO t SELECT i FROM input('i UInt8') FORMAT CSV\n5\n\nDROP TABLE t",
+        "INSERT INTO t SELECT i FROM (SELECT * FROM INPUT ('i UInt8')) FORMAT CSV\n5\n\nDROP TABLE t",
+    ] {
+        let error = client.execute(&Query::new(sql)).await.unwrap_err();
+        assert!(error.is_code(48), "{error}");
+    }
+    // A statement behind the end of another is no data.
+    let error = client
+        .execute(&Query::new("INSERT INTO t (i); DROP TABLE t"))
+        .await
+        .unwrap_err();
+    assert!(error.exception().is_some(), "{error}");
+    assert_eq!(table(&client, "SELECT count() AS n FROM t").await, "0");
+}
+
+#[tokio::test]
 async fn output_of_a_failed_query_stays_with_it() {
     let client = database("t_leak").await;
     for _ in 0..20 {

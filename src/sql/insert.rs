@@ -50,7 +50,15 @@ pub fn insert(text: &[u8]) -> Option<Insert> {
                 continue;
             }
             TokenKind::ClosingRoundBracket => depth = depth.saturating_sub(1),
-            TokenKind::Semicolon if depth == 0 => break,
+            TokenKind::Semicolon if depth == 0 => {
+                // Whatever follows is taken for data, and never executed.
+                return Some(Insert::Data {
+                    head: Span { start, end },
+                    format: None,
+                    settings: None,
+                    data: token.span.end,
+                });
+            }
             // `INSERT INTO t (SELECT 1)`
             _ if is_word && opened && (is(word, "SELECT") || is(word, "WITH")) => {
                 return Some(Insert::Select);
@@ -237,6 +245,7 @@ mod tests {
             "INSERT INTO t FORMAT CSV",
             "INSERT INTO t FORMAT CSV;\n1,2",
             "INSERT INTO t (a)",
+            "INSERT INTO t (a); DROP TABLE t",
             "INSERT INTO db.t (`format`) SETTINGS async_insert = 0 FORMAT TSV\r\n1",
             "INSERT INTO t FORMAT CSV SETTINGS a = 1, b = 'x'\n1,2",
             "INSERT INTO values VALUES (1)",

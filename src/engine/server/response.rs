@@ -20,8 +20,8 @@ use crate::engine::server::status::Exception;
 use crate::engine::server::stock::Stock;
 use crate::sql::{Insert, Kind, Token, TokenKind, header as statement_header, insert, tokens};
 
-/// How much of a body is looked at for the head of an INSERT.
-const HEAD: usize = 1 << 20;
+/// How much of a body is gathered before it is handed over, if the head of an INSERT is in it.
+const HEAD: usize = 64 << 10;
 
 pub(crate) async fn answer(shared: &Arc<Shared>, request: axum::extract::Request) -> Response {
     let parameters = Parameters::of(request.uri());
@@ -204,7 +204,7 @@ async fn work(
                     ..
                 })
             );
-            if found && text.len() >= HEAD.min(64 << 10) {
+            if found && text.len() >= HEAD {
                 break;
             }
             if text.len() > shared.options.max_query_size {
@@ -286,6 +286,14 @@ fn statement(
             "INTO OUTFILE and FROM INFILE are for a client, which has files; there is none here.",
         ));
     }
+    if header.kind == Kind::InsertSelect && takes_data(&text) {
+        // libchdb would cut the data at its first blank line and execute the rest.
+        return Err(Exception::new(
+            48,
+            "NOT_IMPLEMENTED",
+            "INSERT … SELECT from input() is not supported by the embedded engine; insert the data into a table and select from that.",
+        ));
+    }
     if header.kind == Kind::Kill {
         sql = words.kill().into_bytes();
     }
@@ -315,6 +323,19 @@ fn statement(
         }
     };
     Ok((work, format))
+}
+
+/// Whether a statement calls `input()`, whose rows come as data behind the statement.
+fn takes_data(text: &str) -> bool {
+    let mut last = "";
+    tokens(text)
+        .filter(|token| token.kind.is_significant())
+        .any(|token| {
+            let call =
+                token.kind == TokenKind::OpeningRoundBracket && last.eq_ignore_ascii_case("input");
+            last = token.span.of(text);
+            call
+        })
 }
 
 /// Refuses a second statement behind a `;`.
