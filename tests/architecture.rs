@@ -27,7 +27,7 @@ const ROOMS: [&str; 12] = [
 ];
 
 /// Crates that one room alone may know, and why.
-const KEPT: [(&str, &str, &str); 17] = [
+const KEPT: [(&str, &str, &str); 19] = [
     ("sqlparser", "sql", "what it prints is never executed"),
     ("clickhouse", "clickhouse", "one door"),
     ("hyper_rustls", "clickhouse", "one door"),
@@ -43,6 +43,8 @@ const KEPT: [(&str, &str, &str); 17] = [
     ("annotate_snippets", "report", "how findings look"),
     ("comfy_table", "report", "how tables look"),
     ("clap", "cli", "the library builds without it"),
+    ("clap_complete", "cli", "the library builds without it"),
+    ("clap_mangen", "cli", "the library builds without it"),
     ("anyhow", "cli", "the library has typed errors"),
     ("indicatif", "cli", "the library emits events"),
 ];

@@ -1240,19 +1240,21 @@ fn the_help_is_a_manual() {
     Usage: housewright [OPTIONS] <COMMAND>
 
     Commands:
-      demo        Apply the schema to a throw-away embedded ClickHouse, load generated events, and show
-                  the sessions and sources that come out
-      new         Make the next migration file, with both sections
-      status      Show which migrations are applied, pending, changed, missing or in doubt
-      plan        Show what `apply` would do, statement by statement; nothing is written anywhere
-      apply       Apply pending migrations: lock, execute, write down each step
-      repair      Record the checksums of the files, or settle a statement in doubt
-      unlock      Break the lock of a run that is gone, and show whose it was
-      statements  Show how files are split into statements, and what each is
-      seed        Generate realistic events, or read them from a file: the same seed, the same bytes
-      serve       Serve the embedded ClickHouse over its HTTP interface
-      engine      Install the embedded ClickHouse (libchdb), or show where it is
-      help        Print this message or the help of the given subcommand(s)
+      demo         Apply the schema to a throw-away embedded ClickHouse, load generated events, and show
+                   the sessions and sources that come out
+      new          Make the next migration file, with both sections
+      status       Show which migrations are applied, pending, changed, missing or in doubt
+      plan         Show what `apply` would do, statement by statement; nothing is written anywhere
+      apply        Apply pending migrations: lock, execute, write down each step
+      repair       Record the checksums of the files, or settle a statement in doubt
+      unlock       Break the lock of a run that is gone, and show whose it was
+      statements   Show how files are split into statements, and what each is
+      seed         Generate realistic events, or read them from a file: the same seed, the same bytes
+      serve        Serve the embedded ClickHouse over its HTTP interface
+      engine       Install the embedded ClickHouse (libchdb), or show where it is
+      completions  Print the completions of a shell
+      man          Print the manual, for `man -l -`
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help

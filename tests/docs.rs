@@ -116,6 +116,18 @@ fn architecture_lists_the_rooms_that_there_are() {
 }
 
 #[test]
+fn shells_and_pagers_know_every_verb() {
+    for verb in verbs() {
+        assert!(
+            run(&["completions", "bash"]).contains(&format!("housewright__{verb}"))
+                || run(&["completions", "fish"]).contains(&format!("\"{verb}\"")),
+            "{verb}"
+        );
+        assert!(run(&["man", &verb]).contains(".SH NAME"), "{verb}");
+    }
+}
+
+#[test]
 fn the_demo_speaks_json_too() {
     let value: serde_json::Value =
         serde_json::from_str(&run(&["demo", "-q", "--format", "json", "--events", "500"])).unwrap();

@@ -13,6 +13,7 @@ mod printer;
 mod repair;
 mod seed;
 mod serve;
+mod shell;
 mod statements;
 mod status;
 mod stop;
@@ -110,6 +111,8 @@ enum Verb {
     Seed(seed::Args),
     Serve(serve::Args),
     Engine(engine::Args),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 /// What every verb is given.
@@ -170,5 +173,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::Serve(args) => serve::run(args, context).await,
         Verb::Engine(args) => engine::run(&args, context),
+        Verb::Completions(args) => Ok(shell::completions(&args, context)),
+        Verb::Man(args) => shell::man(&args, context),
     }
 }

@@ -57,7 +57,7 @@ impl Options {
             user: "default".to_owned(),
             password,
             max_query_size: 64 << 20,
-            max_result_size: 512 << 20,
+            max_result_size: 128 << 20,
         }
     }
 }
