@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::sync::atomic::AtomicBool;
 
 use camino_tempfile::Utf8TempDir;
@@ -132,6 +133,43 @@ async fn inline_data_arrives_as_it_stands_in_the_file() {
     ; DROP TABLE t | 3
     format | 4
     ");
+}
+
+#[tokio::test]
+async fn long_migrations_are_judged_in_pieces_and_the_one_bad_statement_is_found() {
+    let mut text = "-- migrate:up\n".to_owned();
+    for n in 0..120 {
+        let comment = "x".repeat(2000);
+        let _ = writeln!(
+            text,
+            "CREATE TABLE t{n} (a UInt8 COMMENT '{comment}') ENGINE = Memory;"
+        );
+    }
+    text.push_str("CREATE TABEL late (a UInt8);\n");
+    let (_dir, migrations) = migrations(&[("0001_long.sql", &text)]);
+    let client = database("apply_long").await;
+    let failure = run(&client, &migrations, Options::default())
+        .await
+        .unwrap_err();
+    let FailureKind::Malformed(verdicts) = failure.kind else {
+        panic!("{failure}")
+    };
+    assert_eq!(
+        verdicts
+            .iter()
+            .map(|verdict| verdict.step.number)
+            .collect::<Vec<_>>(),
+        [121]
+    );
+    assert_eq!(
+        table(
+            &client,
+            "SELECT count() AS n FROM system.tables WHERE database = currentDatabase()"
+        )
+        .await,
+        "0",
+        "nothing was executed"
+    );
 }
 
 #[tokio::test]

@@ -153,6 +153,27 @@ async fn nobody_can_send_received_at() {
         .await
         .unwrap();
     assert!(sent.end().await.is_err());
+    insert(
+        &client,
+        INSERT,
+        event(
+            "0",
+            "2026-05-16 19:00:00",
+            &json!({"received_at": "2020-01-01 00:00:00"}),
+        )
+        .to_string(),
+    )
+    .await;
+    assert_eq!(
+        table(
+            &client,
+            "SELECT received_at > '2025-01-01' AS ours FROM events"
+        )
+        .await,
+        "1",
+        "what was sent is not taken"
+    );
+    execute(&client, "TRUNCATE TABLE events").await;
     execute(&client, "INSERT INTO events (project_id, event_id, timestamp, anonymous_id) SELECT 'p', toString(number), '2026-05-16 19:00:00', 'a' FROM numbers(3000) SETTINGS max_block_size = 1000, min_insert_block_size_rows = 0, min_insert_block_size_bytes = 0").await;
     assert_eq!(table(&client, "SELECT uniqExact(received_at) AS stamps, abs(dateDiff('second', any(received_at), now64(6))) < 60 AS fresh FROM events").await, "1 | 1");
 }
@@ -263,6 +284,7 @@ async fn the_person_is_the_last_one_named() {
         named("4", 0, "changed", json!("user_9")),
         named("5", 1, "changed", json!("user_2")),
         named("6", 2, "changed", Value::Null),
+        named("9", 9, "empty", json!("")),
         named("a", 3, "tie", json!("user_9")),
         named("b", 3, "tie", json!("user_1")),
         event(
@@ -275,6 +297,7 @@ async fn the_person_is_the_last_one_named() {
     insta::assert_snapshot!(ask("d_person", &events, "SELECT session_id, user_id FROM sessions ORDER BY ALL").await, @"
     changed | user_2
     early | user_65
+    empty | null
     first | user_1
     never | null
     tie | user_1

@@ -7,7 +7,7 @@ CREATE TABLE events
     timestamp         DateTime64(3, 'UTC')      COMMENT 'When it happened, by the client''s clock; may lie long before received_at' CODEC(Delta(8), ZSTD(1)),
     event_name        LowCardinality(String)    COMMENT 'What happened; names with $ are the system''s: $pageview, $identify',
     anonymous_id      String                    COMMENT 'The visitor, as the client''s device knows it' CODEC(ZSTD(1)),
-    user_id           Nullable(String)          COMMENT 'The person, once /v1/identify has named one; NULL until then' CODEC(ZSTD(1)),
+    user_id           Nullable(String)          COMMENT 'The person, once /v1/identify has named one; NULL until then, and an empty one counts as NULL' CODEC(ZSTD(1)),
     session_id        String                    DEFAULT concat(anonymous_id, '-', toString(intDiv(toUnixTimestamp64Milli(timestamp) - positiveModulo(toUnixTimestamp64Milli(timestamp), 1800000), 1800000)))
                                                 COMMENT 'The session: sent by the client, or <anonymous_id>-<half hours since 1970>, so that live and replayed events get the same' CODEC(ZSTD(1)),
     source            LowCardinality(String)    COMMENT 'Where this event came from, by the classifier: facebook, google, direct, a host',
@@ -24,7 +24,7 @@ CREATE TABLE events
     os                LowCardinality(String)    COMMENT 'windows, macos, ios, ...; empty: unknown',
     ip_hash           String                    COMMENT 'HMAC of the visitor''s address with a salt of the day, 16 bytes in hex' CODEC(ZSTD(1)),
     properties        String                    COMMENT 'What else the client sent, as JSON text of up to 8 KB' CODEC(ZSTD(3)),
-    received_at       DateTime64(6, 'UTC')      MATERIALIZED now64(6) COMMENT 'When ClickHouse took the row: one value for all rows of an INSERT, and nobody can send another' CODEC(Delta(8), ZSTD(1)),
+    received_at       DateTime64(6, 'UTC')      MATERIALIZED now64(6) COMMENT 'When ClickHouse took the row: one value for all rows of an INSERT; what a client sends here is not taken' CODEC(Delta(8), ZSTD(1)),
 
     CONSTRAINT project_id_given   CHECK project_id != '',
     CONSTRAINT event_id_given     CHECK event_id != '',
