@@ -579,6 +579,8 @@ async fn an_error_in_the_middle_of_a_stream_is_noticed() {
             .text()
             .ends_with(&format!(" {tag}\r\n__exception__\r\n"))
     );
+    assert_eq!(post("/?wait_end_of_query=1", sql).code(), "500/395");
+    assert_eq!(post("/", format!("{sql} FORMAT Null")).code(), "500/395");
     let client = Client::new(engine(), "default").unwrap();
     let error = client.fetch(&Query::new(sql), "TSV").await.unwrap_err();
     assert!(error.is_code(395), "{error}");

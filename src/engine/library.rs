@@ -399,6 +399,7 @@ impl Connection {
         Ok(Stream {
             connection: self,
             handle: stream,
+            statistics: Statistics::default(),
             ended: false,
         })
     }
@@ -444,6 +445,7 @@ impl Drop for Connection {
 pub struct Stream<'a> {
     connection: &'a mut Connection,
     handle: Output,
+    statistics: Statistics,
     ended: bool,
 }
 
@@ -465,13 +467,19 @@ impl Stream<'_> {
             self.ended = true;
             return Ok(None);
         }
-        let chunk = Output::of(&self.connection.api, raw);
-        self.ended = !chunk.as_ref().is_ok_and(|chunk| !chunk.bytes().is_empty());
-        match chunk {
-            Ok(chunk) if chunk.bytes().is_empty() => Ok(None),
-            Ok(chunk) => Ok(Some(chunk)),
-            Err(error) => Err(error),
+        let chunk = Output::of(&self.connection.api, raw).inspect_err(|_| self.ended = true)?;
+        self.statistics = chunk.statistics();
+        if chunk.bytes().is_empty() {
+            self.ended = true;
+            return Ok(None);
         }
+        Ok(Some(chunk))
+    }
+
+    /// What the query cost so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
     }
 }
 

@@ -222,13 +222,13 @@ fn stream(
     parameters: &[(String, String)],
     reply: oneshot::Sender<Result<Reply, Exception>>,
 ) {
-    let Some(reply) = rows(connection, sql, format, mode, parameters, reply) else {
+    let Some((reply, statistics)) = rows(connection, sql, format, mode, parameters, reply) else {
         return;
     };
     let result = match mode {
         Mode::Rows => Ok(Reply::Whole {
             bytes: Bytes::new(),
-            statistics: Statistics::default(),
+            statistics,
         }),
         // Only the whole document says its names and types when there are no rows. The price is a second look at nothing.
         _ => connection
@@ -254,7 +254,7 @@ fn rows(
     mode: Mode,
     parameters: &[(String, String)],
     reply: oneshot::Sender<Result<Reply, Exception>>,
-) -> Option<oneshot::Sender<Result<Reply, Exception>>> {
+) -> Option<(oneshot::Sender<Result<Reply, Exception>>, Statistics)> {
     let begun = connection
         .stream(sql, format, parameters)
         .and_then(|mut stream| {
@@ -263,7 +263,7 @@ fn rows(
         });
     let (mut stream, first) = match begun {
         Ok((stream, Some(first))) => (stream, first),
-        Ok((_, None)) => return Some(reply),
+        Ok((stream, None)) => return Some((reply, stream.statistics())),
         Err(error) => {
             let _ = reply.send(Err(error.into()));
             return None;

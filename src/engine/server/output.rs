@@ -31,8 +31,7 @@ pub(crate) fn mode(format: &str) -> Mode {
         | "JSONStringsEachRow"
         | "JSONCompactStringsEachRow"
         | "RowBinary"
-        | "Native"
-        | "Null" => Mode::Rows,
+        | "Native" => Mode::Rows,
         "TabSeparatedWithNames"
         | "TSVWithNames"
         | "TabSeparatedRawWithNames"

@@ -314,7 +314,9 @@ fn statement(
                     .iter()
                     .any(|(setting, _)| setting == name)
         });
-    let work = if is_select && plain && mode != Mode::Whole {
+    // Whoever waits for the end wants an error as a status, not behind half of the rows.
+    let streamed = plain && mode != Mode::Whole && !request.parameters.is_on("wait_end_of_query");
+    let work = if is_select && streamed {
         Work::Stream { sql, mode }
     } else {
         Work::Whole {
