@@ -11,6 +11,7 @@ pub mod seed;
 pub mod sql;
 
 // know
+pub mod catalog;
 pub mod clickhouse;
 pub mod engine;
 pub mod journal;
@@ -20,6 +21,8 @@ pub mod plan;
 
 // act
 pub mod apply;
+pub mod scratch;
+pub mod viewtest;
 
 // say
 #[cfg(feature = "cli")]

@@ -17,6 +17,7 @@ mod shell;
 mod statements;
 mod status;
 mod stop;
+mod test;
 mod unlock;
 
 use std::process::ExitCode;
@@ -87,8 +88,14 @@ struct Global {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
+    /// For people
     Human,
+    /// For programs
     Json,
+    /// JUnit XML; of `test`
+    Junit,
+    /// Annotations of GitHub Actions; of `test`
+    Github,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -109,6 +116,7 @@ enum Verb {
     Unlock(unlock::Args),
     Statements(statements::Args),
     Seed(seed::Args),
+    Test(test::Args),
     Serve(serve::Args),
     Engine(engine::Args),
     Completions(shell::Completions),
@@ -161,6 +169,12 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
+    let format = context.printer.format();
+    if matches!(format, Format::Junit | Format::Github) && !matches!(verb, Verb::Test(_)) {
+        return Err(Stop::usage(anyhow::anyhow!(
+            "only `test` reports in this format; this verb knows human and json"
+        )));
+    }
     match verb {
         Verb::Demo(args) => demo::run(args, context).await,
         Verb::New(args) => new::run(&args, context),
@@ -171,6 +185,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Unlock(args) => unlock::run(args, context).await,
         Verb::Statements(args) => statements::run(&args, context),
         Verb::Seed(args) => seed::run(args, context).await,
+        Verb::Test(args) => test::run(args, context).await,
         Verb::Serve(args) => serve::run(args, context).await,
         Verb::Engine(args) => engine::run(&args, context),
         Verb::Completions(args) => Ok(shell::completions(&args, context)),

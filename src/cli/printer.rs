@@ -43,6 +43,10 @@ impl Printer {
         }
     }
 
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
     }
@@ -127,7 +131,7 @@ impl Printer {
 
     /// A bar, drawn only for a person at a terminal.
     pub(crate) fn bar(&self, total: u64, unit: Unit, message: &str) -> ProgressBar {
-        let target = if self.quiet || self.is_json() {
+        let target = if self.quiet || self.format != Format::Human {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr()

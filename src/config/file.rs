@@ -1,4 +1,4 @@
-//! `housewright.toml`: the database's name and the targets.
+//! `housewright.toml`: the database's name, the targets, and how views are tested.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,20 @@ pub struct ConfigFile {
     /// The places that `--target NAME` can mean.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetEntry>,
+    /// How views are tested.
+    #[serde(default)]
+    pub test: TestEntry,
+}
+
+/// `[test]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestEntry {
+    /// The directory of the cases, seen from the schema directory; `../tests/views` if it is not named.
+    pub cases: Option<Utf8PathBuf>,
+    /// For a table, the values of the columns that a case leaves out of a row. `{n}` is the row's number in the case.
+    #[serde(default)]
+    pub defaults: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
 }
 
 /// One `[targets.NAME]`.

@@ -10,7 +10,7 @@ mod target;
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use crate::config::environment::Environment;
-pub use crate::config::file::{ConfigFile, TargetEntry};
+pub use crate::config::file::{ConfigFile, TargetEntry, TestEntry};
 pub use crate::config::target::{Embedded, Secret, Server, Target};
 
 /// The file in the schema directory that names the database and the targets.
@@ -38,6 +38,10 @@ pub struct Settings {
     pub database: String,
     /// Where the statements go.
     pub target: Target,
+    /// The directory of the view cases.
+    pub cases: Utf8PathBuf,
+    /// How views are tested.
+    pub test: TestEntry,
 }
 
 /// Why the settings could not be resolved. Every message is safe to print: no secret is part of any of them.
@@ -153,11 +157,25 @@ pub fn resolve(flags: &Flags, environment: &Environment) -> Result<Settings, Err
     if database.is_empty() || database.chars().any(char::is_control) {
         return Err(Error::Database(database.escape_debug().to_string()));
     }
+    let cases = match &file.test.cases {
+        Some(cases) => schema.join(cases),
+        None => beside(&schema).join("tests/views"),
+    };
     Ok(Settings {
         schema,
         database,
         target,
+        cases,
+        test: file.test,
     })
+}
+
+/// The directory that a directory stands in.
+fn beside(directory: &Utf8Path) -> Utf8PathBuf {
+    match directory.parent() {
+        Some(parent) if directory.file_name().is_some() => parent.to_owned(),
+        _ => directory.join(".."),
+    }
 }
 
 /// The target and the database that it names itself.

@@ -7,6 +7,7 @@ pub mod plan;
 pub mod statements;
 pub mod status;
 mod table;
+pub mod test;
 
 use std::time::Duration;
 

@@ -1,0 +1,143 @@
+//! `test`: does the view still mean what it meant?
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use camino::Utf8PathBuf;
+
+use crate::cli::connect::start;
+use crate::cli::printer::Unit;
+use crate::cli::{Context, Format, Stop};
+use crate::clickhouse::Client;
+use crate::config::{Settings, Target, resolve};
+use crate::migration::Migrations;
+use crate::report;
+use crate::scratch::{Blueprint, BuildError};
+use crate::viewtest::stage::Theatre;
+use crate::viewtest::{Mode, Suite};
+
+/// Play the view cases through every way in which rows can arrive and meet, and compare with their golden rows
+///
+/// A case is a Markdown file with a story, rows, and queries; its golden rows stand beside it in insta's format, so `cargo insta review`
+/// works too. Without `--target` or `--url` it runs on a throw-away embedded engine, with them in a throw-away database of that server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The directory of the cases [default: tests/views beside the schema directory]
+    #[arg(long, value_name = "DIR")]
+    cases: Option<Utf8PathBuf>,
+    /// Only cases whose name or title has this; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    filter: Vec<String>,
+    /// Make what comes out the golden rows
+    #[arg(long)]
+    accept: bool,
+    /// How many cases are played at once [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// A ClickHouse setting for every query; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    setting: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| "write NAME=VALUE".to_owned())?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
+    let settings = resolve(&context.flags, &context.environment)?;
+    let migrations = Migrations::load(&settings.schema)?;
+    let blueprint = Blueprint::of(&migrations, &settings.database)
+        .map_err(|findings| Stop::findings(2, findings, Some(migrations.clone())))?;
+    let (client, handle) = match &settings.target {
+        Target::Server(server) => (Client::new(server, "default")?, None),
+        Target::Embedded(_) => {
+            let (client, handle) = start(context, None, "default").await?;
+            (client, Some(handle))
+        }
+    };
+    let result = with_theatre(&args, context, &settings, &blueprint, &client).await;
+    if let Some(handle) = handle {
+        handle.end().await;
+    }
+    result
+}
+
+/// Whatever happens, no database of this run is left on the server.
+async fn with_theatre(
+    args: &Args,
+    context: &Context,
+    settings: &Settings,
+    blueprint: &Blueprint,
+    client: &Client,
+) -> Result<ExitCode, Stop> {
+    let run = format!("{:016x}", rand::random::<u64>());
+    let theatre = Theatre::new(client, &run, &args.setting).await?;
+    let result = tokio::select! {
+        result = cases(args, context, settings, blueprint, &theatre) => result,
+        _ = tokio::signal::ctrl_c() => Err(Stop::failed(130, anyhow::anyhow!("interrupted; its databases are removed"))),
+    };
+    let swept = theatre.sweep().await;
+    let code = result?;
+    swept?;
+    Ok(code)
+}
+
+async fn cases(
+    args: &Args,
+    context: &Context,
+    settings: &Settings,
+    blueprint: &Blueprint,
+    theatre: &Theatre,
+) -> Result<ExitCode, Stop> {
+    let directory = args.cases.as_ref().unwrap_or(&settings.cases);
+    let mut suite = Suite::load(directory).map_err(|error| no_cases(&error.to_string()))?;
+    if !args.filter.is_empty() {
+        suite.filter(&args.filter);
+    }
+    if suite.cases.is_empty() && suite.findings.is_empty() {
+        return Err(no_cases(&format!("there are no cases in {directory}")));
+    }
+    let mode = match (args.accept, context.environment.get("CI")) {
+        (true, _) => Mode::Accept,
+        (false, Some(ci)) if !ci.is_empty() && ci != "false" => Mode::Check,
+        (false, _) => Mode::Propose,
+    };
+    let begun = Instant::now();
+    let bar = context
+        .printer
+        .bar(suite.cases.len() as u64, Unit::Rows, "cases");
+    let outcomes = suite
+        .play(theatre, blueprint, &settings.test, mode, jobs(args), &|_| bar.inc(1))
+        .await;
+    bar.finish_and_clear();
+    let outcomes = outcomes?;
+    let took = begun.elapsed();
+    let printer = &context.printer;
+    printer.data(&match printer.format() {
+        Format::Human => report::test::human(&suite, &outcomes, took),
+        Format::Json => report::test::json(&suite, &outcomes, took),
+        Format::Junit => report::test::junit(&suite, &outcomes, took),
+        Format::Github => report::test::github(&suite, &outcomes),
+    });
+    Ok(ExitCode::from(u8::from(!report::test::is_good(&suite, &outcomes))))
+}
+
+fn jobs(args: &Args) -> usize {
+    args.jobs
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
+}
+
+fn no_cases(what: &str) -> Stop {
+    Stop::usage(anyhow::anyhow!(
+        "{what}\n  a case is a Markdown file: `# What is true`, `## insert TABLE` with a table of rows, `## query` with a ```sql block"
+    ))
+}
+
+impl From<BuildError> for Stop {
+    fn from(error: BuildError) -> Self {
+        Self::failed(3, error)
+    }
+}

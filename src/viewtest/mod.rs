@@ -1,0 +1,14 @@
+//! What a view means, proven: cases with golden rows, played through every way in which rows can arrive and meet.
+//!
+//! Everything works for any schema directory. A [`Suite`] is a directory of cases; [`Suite::play`] plays them, several at once, each
+//! worker on a database of its own. Who shows the outcome is not known here.
+
+pub mod case;
+pub mod history;
+pub mod play;
+pub mod rows;
+pub mod snapshot;
+pub mod stage;
+mod suite;
+
+pub use suite::{Answer, Event, Mode, Outcome, Suite, Unstable, Verdict};
