@@ -23,7 +23,8 @@ const SETTINGS: [(&str, &str); 4] = [
 ];
 
 /// Merges that nobody asks for do not happen, so that a test decides when parts meet. OPTIMIZE … FINAL still merges.
-const HOLD_MERGES: &str = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1";
+const HOLD_MERGES: &str =
+    "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1";
 
 /// A statement of the schema.
 #[derive(Clone, Debug)]
@@ -205,7 +206,10 @@ impl Scratch {
         let name = format!("{PREFIX}{}_{number}", self.run);
         let client = self.client.in_database(&name);
         self.client
-            .execute(&Query::new(format!("CREATE DATABASE {}", identifier(&name))))
+            .execute(&Query::new(format!(
+                "CREATE DATABASE {}",
+                identifier(&name)
+            )))
             .await?;
         match self.fill(&client, blueprint).await {
             Ok(()) => Ok(client),
@@ -268,10 +272,9 @@ impl Scratch {
         struct Row {
             name: String,
         }
-        let query = Query::new(
-            "SELECT name FROM system.databases WHERE startsWith(name, {prefix:String})",
-        )
-        .text("prefix", format!("{PREFIX}{}_", self.run));
+        let query =
+            Query::new("SELECT name FROM system.databases WHERE startsWith(name, {prefix:String})")
+                .text("prefix", format!("{PREFIX}{}_", self.run));
         let left: Vec<Row> = self.client.rows(&query).await?;
         for row in left {
             self.remove(&self.client.in_database(&row.name)).await?;
@@ -311,10 +314,24 @@ mod tests {
 
     #[test]
     fn what_reaches_beyond_is_named() {
-        assert_eq!(beyond("CREATE TABLE m.t (a UInt8) ENGINE = Memory", "m"), None);
-        assert_eq!(beyond("CREATE TABLE t (a UInt8) ENGINE = Memory", "m"), None);
-        assert!(beyond("CREATE USER u", "m").unwrap().contains("CREATE USER"));
-        assert!(beyond("DROP TABLE other.t", "m").unwrap().contains("`other`"));
+        assert_eq!(
+            beyond("CREATE TABLE m.t (a UInt8) ENGINE = Memory", "m"),
+            None
+        );
+        assert_eq!(
+            beyond("CREATE TABLE t (a UInt8) ENGINE = Memory", "m"),
+            None
+        );
+        assert!(
+            beyond("CREATE USER u", "m")
+                .unwrap()
+                .contains("CREATE USER")
+        );
+        assert!(
+            beyond("DROP TABLE other.t", "m")
+                .unwrap()
+                .contains("`other`")
+        );
         assert!(
             beyond("CREATE MATERIALIZED VIEW v TO o.t AS SELECT 1", "m")
                 .unwrap()

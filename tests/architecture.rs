@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The rooms in the order in which data flows through them; a room may name only rooms above it.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 15] = [
     // read
     "sql",
     "config",
@@ -19,9 +19,12 @@ const ROOMS: [&str; 12] = [
     "seed", // know
     "clickhouse",
     "engine",
+    "catalog",
     "journal", // decide
     "plan",    // act
-    "apply",   // say
+    "scratch",
+    "apply",
+    "viewtest", // say
     "report",
     "cli",
 ];

@@ -1250,6 +1250,8 @@ fn the_help_is_a_manual() {
       unlock       Break the lock of a run that is gone, and show whose it was
       statements   Show how files are split into statements, and what each is
       seed         Generate realistic events, or read them from a file: the same seed, the same bytes
+      test         Play the view cases through every way in which rows can arrive and meet, and compare
+                   with their golden rows
       serve        Serve the embedded ClickHouse over its HTTP interface
       engine       Install the embedded ClickHouse (libchdb), or show where it is
       completions  Print the completions of a shell
@@ -1279,9 +1281,14 @@ fn the_help_is_a_manual() {
 
           --format <FORMAT>
               For people or for programs
+
+              Possible values:
+              - human:  For people
+              - json:   For programs
+              - junit:  `JUnit` XML; of `test`
+              - github: Annotations of GitHub Actions; of `test`
               
               [default: human]
-              [possible values: human, json]
 
           --color <COLOR>
               Colour
@@ -1348,9 +1355,14 @@ fn the_help_is_a_manual() {
 
           --format <FORMAT>
               For people or for programs
+
+              Possible values:
+              - human:  For people
+              - json:   For programs
+              - junit:  `JUnit` XML; of `test`
+              - github: Annotations of GitHub Actions; of `test`
               
               [default: human]
-              [possible values: human, json]
 
           --color <COLOR>
               Colour

@@ -92,7 +92,7 @@ enum Format {
     Human,
     /// For programs
     Json,
-    /// JUnit XML; of `test`
+    /// `JUnit` XML; of `test`
     Junit,
     /// Annotations of GitHub Actions; of `test`
     Github,

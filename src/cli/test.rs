@@ -110,7 +110,14 @@ async fn cases(
         .printer
         .bar(suite.cases.len() as u64, Unit::Rows, "cases");
     let outcomes = suite
-        .play(theatre, blueprint, &settings.test, mode, jobs(args), &|_| bar.inc(1))
+        .play(
+            theatre,
+            blueprint,
+            &settings.test,
+            mode,
+            jobs(args),
+            &|_| bar.inc(1),
+        )
         .await;
     bar.finish_and_clear();
     let outcomes = outcomes?;
@@ -122,7 +129,9 @@ async fn cases(
         Format::Junit => report::test::junit(&suite, &outcomes, took),
         Format::Github => report::test::github(&suite, &outcomes),
     });
-    Ok(ExitCode::from(u8::from(!report::test::is_good(&suite, &outcomes))))
+    Ok(ExitCode::from(u8::from(!report::test::is_good(
+        &suite, &outcomes,
+    ))))
 }
 
 fn jobs(args: &Args) -> usize {

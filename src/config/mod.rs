@@ -361,14 +361,14 @@ mod tests {
     #[test]
     fn a_mistake_in_the_file_is_named_with_its_line() {
         let message = resolve_with("databse = \"x\"", None, None, &[]).unwrap_err();
-        insta::assert_snapshot!(message, @"
+        insta::assert_snapshot!(message, @r#"
         [SCHEMA]/housewright.toml is not valid
         TOML parse error at line 1, column 1
           |
-        1 | databse = \"x\"
+        1 | databse = "x"
           | ^^^^^^^
-        unknown field `databse`, expected `database` or `targets`
-        ");
+        unknown field `databse`, expected one of `database`, `targets`, `test`
+        "#);
         let message = resolve_with("", None, Some("staging"), &[]).unwrap_err();
         insta::assert_snapshot!(message, @"
         no target `staging` in [SCHEMA]/housewright.toml

@@ -1,4 +1,4 @@
-//! How view cases ended: for a person, as JSON, as JUnit XML, as annotations of GitHub Actions.
+//! How view cases ended: for a person, as JSON, as `JUnit` XML, as annotations of GitHub Actions.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn summary(case: &Case, verdict: &Verdict) -> String {
         }
         Verdict::Differs(answers) => {
             let rows: usize = answers.iter().map(|answer| answer.differences.len()).sum();
-            format!("every history agrees, and {} not the golden ones", if rows == 1 { "1 row is".to_owned() } else { format!("{rows} rows are") })
+            format!("every history agrees, and {} from the golden ones", if rows == 1 { "1 row differs".to_owned() } else { format!("{rows} rows differ") })
         }
         Verdict::Unstable(unstable) => format!(
             "UNSTABLE: `{}` differs from `{}` in {}",
@@ -154,7 +154,11 @@ fn failure(case: &Case, outcome: &Outcome) -> String {
                     "  {} differ: {}{}",
                     count(unstable.differing.len(), "reading"),
                     named.join(" · "),
-                    if more > 0 { format!(" · and {more} more") } else { String::new() }
+                    if more > 0 {
+                        format!(" · and {more} more")
+                    } else {
+                        String::new()
+                    }
                 );
             }
             for answer in &unstable.answers {
@@ -168,7 +172,8 @@ fn failure(case: &Case, outcome: &Outcome) -> String {
             }
         }
         Verdict::Broken(finding) => {
-            let drawn = diagnostics::human(std::slice::from_ref(finding), &|_| Some(case.text.clone()));
+            let drawn =
+                diagnostics::human(std::slice::from_ref(finding), &|_| Some(case.text.clone()));
             text.push('\n');
             indent(&mut text, drawn.trim_end());
         }
@@ -186,7 +191,13 @@ fn indent(text: &mut String, block: &str) {
 /// The rows of an answer that differ: one column a line where they do.
 #[must_use]
 pub fn difference(answer: &Answer, before: &str, now: &str) -> String {
-    let mut text = format!("\n  {}\n", styled(STRONG, format!("{} (line {})", answer.heading, answer.location.line)));
+    let mut text = format!(
+        "\n  {}\n",
+        styled(
+            STRONG,
+            format!("{} (line {})", answer.heading, answer.location.line)
+        )
+    );
     if !answer.expected_columns.is_empty() {
         let _ = writeln!(
             text,
@@ -195,17 +206,32 @@ pub fn difference(answer: &Answer, before: &str, now: &str) -> String {
             answer.columns.join(", ")
         );
     }
-    let width = answer.columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = answer
+        .columns
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
     for (index, difference) in answer.differences.iter().take(SHOWN).enumerate() {
         text.push('\n');
         match (&difference.expected, &difference.found) {
-            (Some(_), None) => { let _ = writeln!(text, "    {}", styled(BAD, format!("a row of {before} is missing"))); }
-            (None, Some(_)) => { let _ = writeln!(text, "    {}", styled(BAD, "a row too many")); }
+            (Some(_), None) => {
+                let _ = writeln!(
+                    text,
+                    "    {}",
+                    styled(BAD, format!("a row of {before} is missing"))
+                );
+            }
+            (None, Some(_)) => {
+                let _ = writeln!(text, "    {}", styled(BAD, "a row too many"));
+            }
             _ => {}
         }
         for (at, column) in answer.columns.iter().enumerate() {
             let value = |row: &Option<Vec<Option<String>>>| {
-                row.as_ref().and_then(|row| row.get(at)).map(|value| show(value.as_deref()))
+                row.as_ref()
+                    .and_then(|row| row.get(at))
+                    .map(|value| show(value.as_deref()))
             };
             let (expected, found) = (value(&difference.expected), value(&difference.found));
             match (expected, found) {
@@ -228,7 +254,11 @@ pub fn difference(answer: &Answer, before: &str, now: &str) -> String {
             }
         }
         if let Some(Some((table, rows))) = answer.origins.get(index) {
-            let _ = writeln!(text, "\n    {}", styled(QUIET, format!("made from these rows of `{table}`:")));
+            let _ = writeln!(
+                text,
+                "\n    {}",
+                styled(QUIET, format!("made from these rows of `{table}`:"))
+            );
             indent(&mut text, &rows.render());
         }
     }
@@ -271,7 +301,10 @@ struct DifferenceJson<'a> {
     found: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-fn object(columns: &[String], row: Option<&Vec<Option<String>>>) -> Option<serde_json::Map<String, serde_json::Value>> {
+fn object(
+    columns: &[String],
+    row: Option<&Vec<Option<String>>>,
+) -> Option<serde_json::Map<String, serde_json::Value>> {
     let row = row?;
     Some(
         columns
@@ -288,7 +321,11 @@ fn differences(answers: &[Answer]) -> Vec<DifferenceJson<'_>> {
         .iter()
         .flat_map(|answer| {
             answer.differences.iter().map(|difference| {
-                let were = if answer.expected_columns.is_empty() { &answer.columns } else { &answer.expected_columns };
+                let were = if answer.expected_columns.is_empty() {
+                    &answer.columns
+                } else {
+                    &answer.expected_columns
+                };
                 DifferenceJson {
                     query: &answer.heading,
                     line: answer.location.line,
@@ -319,8 +356,12 @@ pub fn json(suite: &Suite, outcomes: &[Outcome], took: Duration) -> String {
             message: Some(summary(case, &outcome.verdict)).filter(|text| !text.is_empty()),
             readings: outcome.readings,
             took_ms: outcome.took.as_millis(),
-            unstable_columns: unstable.map(|unstable| unstable.columns.iter().map(String::as_str).collect()).unwrap_or_default(),
-            differing_histories: unstable.map(|unstable| unstable.differing.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+            unstable_columns: unstable
+                .map(|unstable| unstable.columns.iter().map(String::as_str).collect())
+                .unwrap_or_default(),
+            differing_histories: unstable
+                .map(|unstable| unstable.differing.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
             differences: differences(answers),
         })
     });
@@ -339,7 +380,7 @@ pub fn is_good(suite: &Suite, outcomes: &[Outcome]) -> bool {
     suite.findings.is_empty() && outcomes.iter().all(|outcome| outcome.verdict.is_good())
 }
 
-/// All outcomes as JUnit XML.
+/// All outcomes as `JUnit` XML.
 #[must_use]
 pub fn junit(suite: &Suite, outcomes: &[Outcome], took: Duration) -> String {
     let mut tests = TestSuite::new("views");
@@ -356,13 +397,19 @@ pub fn junit(suite: &Suite, outcomes: &[Outcome], took: Duration) -> String {
                 .set_description(plain(&failure(case, outcome)));
         }
         let mut test = TestCase::new(case.name.as_str(), status);
-        test.set_classname(case.path.as_str()).set_time(outcome.took);
+        test.set_classname(case.path.as_str())
+            .set_time(outcome.took);
         tests.add_test_case(test);
     }
     for finding in &suite.findings {
-        let path = finding.location.as_ref().map_or("", |location| location.path.as_str());
+        let path = finding
+            .location
+            .as_ref()
+            .map_or("", |location| location.path.as_str());
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_type(finding.code).set_message(finding.message.as_str());
+        status
+            .set_type(finding.code)
+            .set_message(finding.message.as_str());
         let mut test = TestCase::new(finding.code, status);
         test.set_classname(path);
         tests.add_test_case(test);
@@ -396,14 +443,27 @@ fn plain(text: &str) -> String {
 pub fn github(suite: &Suite, outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     for outcome in outcomes {
-        let Some(case) = suite.cases.get(outcome.index).filter(|_| !outcome.verdict.is_good()) else {
+        let Some(case) = suite
+            .cases
+            .get(outcome.index)
+            .filter(|_| !outcome.verdict.is_good())
+        else {
             continue;
         };
         let at = place(case, &outcome.verdict);
-        text.push_str(&annotation(&at, &case.title, &summary(case, &outcome.verdict)));
+        text.push_str(&annotation(
+            &at,
+            &case.title,
+            &summary(case, &outcome.verdict),
+        ));
     }
     for finding in &suite.findings {
-        let nowhere = Location { path: camino::Utf8PathBuf::new(), span: crate::sql::Span::default(), line: 1, column: 1 };
+        let nowhere = Location {
+            path: camino::Utf8PathBuf::new(),
+            span: crate::sql::Span::default(),
+            line: 1,
+            column: 1,
+        };
         let at = finding.location.as_ref().unwrap_or(&nowhere);
         text.push_str(&annotation(at, finding.code, &describe(finding)));
     }
@@ -419,7 +479,11 @@ fn describe(finding: &Diagnostic) -> String {
 
 /// `::error file=…`; what would end a property or the message is escaped as the runner reads it.
 fn annotation(at: &Location, title: &str, message: &str) -> String {
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let data = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+    };
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     format!(
         "::error file={},line={},col={},title={}::{}\n",
@@ -436,7 +500,11 @@ fn annotation(at: &Location, title: &str, message: &str) -> String {
 pub fn states(case: &Case, tables: &[(String, Rows)]) -> String {
     let mut text = format!("{}\n", styled(STRONG, &case.title));
     for (table, rows) in tables {
-        let _ = writeln!(text, "\n  {table}: {}\n", count(rows.rows.len(), "partial row"));
+        let _ = writeln!(
+            text,
+            "\n  {table}: {}\n",
+            count(rows.rows.len(), "partial row")
+        );
         indent(&mut text, &rows.render());
     }
     text.push('\n');

@@ -252,9 +252,8 @@ fn span(range: &Range<usize>) -> Span {
 
 impl Reader<'_> {
     fn complain(&mut self, span: Span, code: &'static str, message: impl Into<String>, help: &str) {
-        let mut finding = Diagnostic::new(Severity::Error, code, message).at(Some(location(
-            self.path, self.text, span,
-        )));
+        let mut finding = Diagnostic::new(Severity::Error, code, message)
+            .at(Some(location(self.path, self.text, span)));
         if !help.is_empty() {
             finding = finding.help(help);
         }
@@ -293,7 +292,9 @@ impl Reader<'_> {
                     });
                 }
                 Event::Text(words) => {
-                    if let Some(Block::Fence { text, start, span, .. }) = blocks.last_mut()
+                    if let Some(Block::Fence {
+                        text, start, span, ..
+                    }) = blocks.last_mut()
                         && span.start <= range.start
                         && range.end <= span.end
                     {
@@ -306,7 +307,7 @@ impl Reader<'_> {
                 Event::Start(Tag::Table(_)) => rows.clear(),
                 Event::Start(Tag::TableHead | Tag::TableRow) => cells.clear(),
                 Event::Start(Tag::TableCell) => cells.push(span(&range)),
-                Event::End(TagEnd::TableHead) => head = cells.clone(),
+                Event::End(TagEnd::TableHead) => head.clone_from(&cells),
                 Event::End(TagEnd::TableRow) => rows.push((cells.clone(), span(&range))),
                 Event::End(TagEnd::Table) => blocks.push(Block::Table {
                     span: span(&range),
@@ -335,7 +336,12 @@ impl Reader<'_> {
                     span,
                 } => {
                     if !title.is_empty() {
-                        self.complain(span, "two-titles", "a case has one title", "one story a file");
+                        self.complain(
+                            span,
+                            "two-titles",
+                            "a case has one title",
+                            "one story a file",
+                        );
                     }
                     title = words;
                 }
@@ -436,7 +442,9 @@ impl Reader<'_> {
                     self.complain(
                         span,
                         "bad-step",
-                        format!("`{number}` is not a number of milliseconds up to {MAX_ADVANCE_MS}"),
+                        format!(
+                            "`{number}` is not a number of milliseconds up to {MAX_ADVANCE_MS}"
+                        ),
                         "",
                     );
                     None
@@ -678,7 +686,10 @@ mod tests {
     fn parse(text: &str) -> Result<Case, String> {
         Case::parse(Utf8Path::new("x/story.md"), text).map_err(|findings| {
             let line = |finding: &Diagnostic| {
-                let line = finding.location.as_ref().map_or(0, |location| location.line);
+                let line = finding
+                    .location
+                    .as_ref()
+                    .map_or(0, |location| location.line);
                 format!("{line}: {}: {}", finding.code, finding.message)
             };
             findings.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -688,13 +699,32 @@ mod tests {
     #[test]
     fn a_story_is_read() {
         let case = parse(STORY).unwrap();
-        assert_eq!((case.name.as_str(), case.title.as_str(), case.why.as_str()), ("story", "It is so", "Because."));
-        let [insert, query] = case.steps.as_slice() else { panic!("{:?}", case.steps) };
-        let Action::Insert { table, rows: Rows::Given(rows) } = &insert.action else { panic!() };
+        assert_eq!(
+            (case.name.as_str(), case.title.as_str(), case.why.as_str()),
+            ("story", "It is so", "Because.")
+        );
+        let [insert, query] = case.steps.as_slice() else {
+            panic!("{:?}", case.steps)
+        };
+        let Action::Insert {
+            table,
+            rows: Rows::Given(rows),
+        } = &insert.action
+        else {
+            panic!()
+        };
         assert_eq!(table, "events");
-        let rows: Vec<String> = rows.iter().map(|row| serde_json::to_string(&row.row).unwrap()).collect();
-        assert_eq!(rows, [r#"{"id":"1","a":null,"b":""}"#, r#"{"id":"2","b":"x "}"#]);
-        let Action::Query { sql } = &query.action else { panic!() };
+        let rows: Vec<String> = rows
+            .iter()
+            .map(|row| serde_json::to_string(&row.row).unwrap())
+            .collect();
+        assert_eq!(
+            rows,
+            [r#"{"id":"1","a":null,"b":""}"#, r#"{"id":"2","b":"x "}"#]
+        );
+        let Action::Query { sql } = &query.action else {
+            panic!()
+        };
         assert_eq!(sql, "SELECT 1");
         assert_eq!(query.location.line, 12);
     }
@@ -702,9 +732,18 @@ mod tests {
     #[test]
     fn layout_is_not_meaning() {
         let fingerprint = |text: &str| parse(text).unwrap().fingerprint();
-        assert_eq!(fingerprint(STORY), fingerprint(&STORY.replace("SELECT 1;", "SELECT\n  1 -- one")));
-        assert_eq!(fingerprint(STORY), fingerprint(&STORY.replace("We ask.", "We wonder.").replace('\n', "\r\n")));
-        assert_ne!(fingerprint(STORY), fingerprint(&STORY.replace("SELECT 1", "SELECT 2")));
+        assert_eq!(
+            fingerprint(STORY),
+            fingerprint(&STORY.replace("SELECT 1;", "SELECT\n  1 -- one"))
+        );
+        assert_eq!(
+            fingerprint(STORY),
+            fingerprint(&STORY.replace("We ask.", "We wonder.").replace('\n', "\r\n"))
+        );
+        assert_ne!(
+            fingerprint(STORY),
+            fingerprint(&STORY.replace("SELECT 1", "SELECT 2"))
+        );
         assert_ne!(fingerprint(STORY), fingerprint(&STORY.replace("NULL", "x")));
     }
 
@@ -721,6 +760,16 @@ mod tests {
             parse(&format!("{STORY}\n## query\n\n```sql\nSELECT 3\n```\n")).unwrap_err(),
             parse("# t\n\n## advance 1 day\n").unwrap_err(),
         ];
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        1: no-title: the case has no title
+        3: no-rows: there are no rows below this heading
+        3: bad-step: `ask` is not a step
+        5: one-statement: a step has exactly one statement
+        7: bad-event: this line is not a JSON object: EOF while parsing a value at line 2 column 0
+        7: bad-cell: `"x` in column `a`: EOF while parsing a string at line 1 column 2
+        16: no-step: this belongs to no step
+        20: two-queries-of-one-name: two steps are called `query`
+        3: bad-step: `advance 1 day` is not a step
+        "#);
     }
 }

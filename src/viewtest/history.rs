@@ -177,10 +177,22 @@ mod tests {
         let ways: Vec<String> = histories(3, true)
             .into_iter()
             .map(|arrival| {
-                let history = History { arrival, merging: arrival.merging() };
+                let history = History {
+                    arrival,
+                    merging: arrival.merging(),
+                };
                 format!("{history}: {:?}", arrival.cut(&[1, 2]))
             })
             .collect();
-        insta::assert_snapshot!(ways.join("\n"), @"");
+        insta::assert_snapshot!(ways.join("\n"), @"
+        as written, unmerged: [[0], [1, 2]]
+        as written with optimize_on_insert = 0, unmerged: [[0], [1, 2]]
+        one INSERT a row, unmerged: [[0], [1], [2]]
+        one INSERT a row, the last first, half merged: [[2], [1], [0]]
+        shuffled and cut (seed 1), half merged: [[0, 2], [1]]
+        two INSERTs, the first of 1, unmerged: [[0], [1, 2]]
+        two INSERTs, the first of 2, unmerged: [[0, 1], [2]]
+        one INSERT a row, each sent twice, unmerged: [[0], [0], [1], [1], [2], [2]]
+        ");
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod history;
+pub mod mutate;
 pub mod play;
 pub mod rows;
 pub mod snapshot;

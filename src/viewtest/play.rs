@@ -83,16 +83,26 @@ impl<'a> Script<'a> {
             let made = match &step.action {
                 Action::Insert { table, rows } | Action::Refuse { table, rows } => {
                     let object = stage.catalog.get(table).ok_or_else(|| {
-                        finding("unknown-table", format!("the schema has no table `{table}`"), location)
+                        finding(
+                            "unknown-table",
+                            format!("the schema has no table `{table}`"),
+                            location,
+                        )
                     })?;
                     make(case, stage, test, object, rows, location, &mut number).await?
                 }
                 _ => Vec::new(),
             };
             match (&step.action, scenes.last_mut()) {
-                (Action::Insert { table, .. }, Some(Scene::Arrive { table: same, rows, steps, .. }))
-                    if table == same =>
-                {
+                (
+                    Action::Insert { table, .. },
+                    Some(Scene::Arrive {
+                        table: same,
+                        rows,
+                        steps,
+                        ..
+                    }),
+                ) if table == same => {
                     steps.push(made.len());
                     rows.extend(made);
                 }
@@ -166,7 +176,11 @@ impl<'a> Script<'a> {
         let mut done = Vec::new();
         for arrival in arrivals {
             // The same INSERTs are not sent again under another name.
-            let way = (self.cut(arrival), arrival == Arrival::Raw, arrival.merging());
+            let way = (
+                self.cut(arrival),
+                arrival == Arrival::Raw,
+                arrival.merging(),
+            );
             if done.contains(&way) {
                 continue;
             }
@@ -214,7 +228,7 @@ impl<'a> Script<'a> {
             merging: Merging::All,
         };
         let answers = if self.asks_last() {
-            self.at(self.case_location(), stage.merge().await)?;
+            at(self.case_location(), stage.merge().await)?;
             self.ask_again(stage).await?
         } else {
             self.perform(stage, merged).await?
@@ -242,7 +256,7 @@ impl<'a> Script<'a> {
                 ..
             } = scene
             {
-                let rows = self.at(location, stage.query(sql).await)?;
+                let rows = at(location, stage.query(sql).await)?;
                 answers.push(((*heading).to_owned(), rows));
             }
         }
@@ -269,11 +283,12 @@ impl<'a> Script<'a> {
                     let batches = history.arrival.cut(steps);
                     let half = batches.len() / 2;
                     for (index, batch) in batches.iter().enumerate() {
-                        let batch: Vec<&Row> = batch.iter().filter_map(|at| rows.get(*at)).collect();
+                        let batch: Vec<&Row> =
+                            batch.iter().filter_map(|at| rows.get(*at)).collect();
                         let raw = history.arrival == Arrival::Raw;
-                        self.at(location, stage.insert(table, &batch, raw).await)?;
+                        at(location, stage.insert(table, &batch, raw).await)?;
                         if history.merging == Merging::Half && index + 1 == half {
-                            self.at(location, stage.merge().await)?;
+                            at(location, stage.merge().await)?;
                         }
                     }
                 }
@@ -283,12 +298,12 @@ impl<'a> Script<'a> {
                     heading,
                     location,
                 } => match action {
-                    Action::Merge => self.at(location, stage.merge().await)?,
+                    Action::Merge => at(location, stage.merge().await)?,
                     Action::Advance { milliseconds } => {
                         tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
                     }
-                    Action::Execute { sql } => self.at(location, stage.execute(sql).await)?,
-                    Action::Rebuild => self.at(location, stage.rebuild().await)?,
+                    Action::Execute { sql } => at(location, stage.execute(sql).await)?,
+                    Action::Rebuild => at(location, stage.rebuild().await)?,
                     Action::Refuse { table, .. } => {
                         if plain {
                             let refused = self.refuse(stage, table, rows, location).await?;
@@ -298,17 +313,21 @@ impl<'a> Script<'a> {
                     Action::States { table } => {
                         if plain {
                             let object = stage.catalog.get(table).ok_or_else(|| {
-                                finding("unknown-table", format!("the schema has no table `{table}`"), location)
+                                finding(
+                                    "unknown-table",
+                                    format!("the schema has no table `{table}`"),
+                                    location,
+                                )
                             })?;
                             let rows = stage.query(&Stage::states(object)).await;
-                            answers.push(((*heading).to_owned(), self.at(location, rows)?));
+                            answers.push(((*heading).to_owned(), at(location, rows)?));
                         }
                     }
                     Action::Query { sql } => {
                         if history.merging == Merging::All {
-                            self.at(location, stage.merge().await)?;
+                            at(location, stage.merge().await)?;
                         }
-                        let rows = self.at(location, stage.query(sql).await)?;
+                        let rows = at(location, stage.query(sql).await)?;
                         answers.push(((*heading).to_owned(), rows));
                     }
                     Action::Insert { .. } => {}
@@ -350,11 +369,6 @@ impl<'a> Script<'a> {
             }
         }
         Ok(answers)
-    }
-
-    /// An error of the server becomes a finding at the step that caused it.
-    fn at<T>(&self, location: &Location, result: Result<T, Error>) -> Result<T, Stop> {
-        result.map_err(|error| refused(error, location))
     }
 
     /// The rows of the sources that a row of an answer was made from: those that agree with it in the columns of the views' keys.
@@ -399,7 +413,10 @@ impl<'a> Script<'a> {
         }
         // A column that says the same in every row tells nothing.
         if rows.len() > 1 {
-            shown.retain(|name| rows.iter().any(|row| row.get(name) != rows.first().and_then(|first| first.get(name))));
+            shown.retain(|name| {
+                rows.iter()
+                    .any(|row| row.get(name) != rows.first().and_then(|first| first.get(name)))
+            });
         }
         if shown.is_empty() {
             return None;
@@ -441,14 +458,23 @@ fn finding(code: &'static str, message: String, location: &Location) -> Diagnost
     Diagnostic::new(Severity::Error, code, message).at(Some(location.clone()))
 }
 
+/// An error of the server becomes a finding at the step that caused it.
+fn at<T>(location: &Location, result: Result<T, Error>) -> Result<T, Stop> {
+    result.map_err(|error| refused(error, location))
+}
+
 fn refused(error: Error, location: &Location) -> Stop {
     match error.exception() {
-        Some(exception) => finding("refused", "ClickHouse refused this step".to_owned(), location)
-            .note(format!(
-                "{} {}: {}",
-                exception.code, exception.name, exception.message
-            ))
-            .into(),
+        Some(exception) => finding(
+            "refused",
+            "ClickHouse refused this step".to_owned(),
+            location,
+        )
+        .note(format!(
+            "{} {}: {}",
+            exception.code, exception.name, exception.message
+        ))
+        .into(),
         None => Stop::Broken(error.into()),
     }
 }
@@ -508,7 +534,11 @@ async fn make(
 }
 
 fn names(table: &Object) -> String {
-    let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<&str> = table
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     names.join(", ")
 }
 

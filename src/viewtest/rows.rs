@@ -21,13 +21,21 @@ impl Rows {
     /// Reads `TabSeparatedWithNames`.
     #[must_use]
     pub fn from_tsv(bytes: &[u8]) -> Self {
-        let mut lines = bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n');
+        let mut lines = bytes
+            .strip_suffix(b"\n")
+            .unwrap_or(bytes)
+            .split(|byte| *byte == b'\n');
         let fields = |line: &[u8]| -> Vec<Option<String>> {
             line.split(|byte| *byte == b'\t').map(unescape).collect()
         };
         let columns = lines
             .next()
-            .map(|line| fields(line).into_iter().map(Option::unwrap_or_default).collect())
+            .map(|line| {
+                fields(line)
+                    .into_iter()
+                    .map(Option::unwrap_or_default)
+                    .collect()
+            })
             .unwrap_or_default();
         Self {
             columns,
@@ -47,15 +55,29 @@ impl Rows {
         if self.rows.is_empty() {
             let _ = writeln!(text, "{NO_ROWS} of {}", self.columns.join(" | "));
         } else if self.columns.len() > WIDE {
-            let width = self.columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+            let width = self
+                .columns
+                .iter()
+                .map(|name| name.chars().count())
+                .max()
+                .unwrap_or(0);
             for (index, row) in self.rows.iter().enumerate() {
-                let _ = writeln!(text, "{}row {}", if index == 0 { "" } else { "\n" }, index + 1);
+                let _ = writeln!(
+                    text,
+                    "{}row {}",
+                    if index == 0 { "" } else { "\n" },
+                    index + 1
+                );
                 for (column, value) in self.columns.iter().zip(row) {
                     let _ = writeln!(text, "  {column:width$} = {}", show(value.as_deref()));
                 }
             }
         } else {
-            let mut widths: Vec<usize> = self.columns.iter().map(|name| name.chars().count()).collect();
+            let mut widths: Vec<usize> = self
+                .columns
+                .iter()
+                .map(|name| name.chars().count())
+                .collect();
             let cells: Vec<Vec<String>> = self
                 .rows
                 .iter()
@@ -84,11 +106,18 @@ impl Rows {
     /// Reads what [`Rows::render`] wrote; `None` if it is not that.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines().filter(|line| !line.trim().is_empty()).peekable();
+        let mut lines = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .peekable();
         let first = *lines.peek()?;
         if let Some(columns) = first.strip_prefix(NO_ROWS) {
             return Some(Self {
-                columns: columns.strip_prefix(" of ")?.split(" | ").map(str::to_owned).collect(),
+                columns: columns
+                    .strip_prefix(" of ")?
+                    .split(" | ")
+                    .map(str::to_owned)
+                    .collect(),
                 rows: Vec::new(),
             });
         }
@@ -110,7 +139,10 @@ impl Rows {
             let cells = |line: &str| -> Option<Vec<Option<String>>> {
                 cut(line).into_iter().map(read).collect()
             };
-            parsed.columns = first.split('|').map(|name| name.trim().to_owned()).collect();
+            parsed.columns = first
+                .split('|')
+                .map(|name| name.trim().to_owned())
+                .collect();
             for line in lines.skip(1) {
                 parsed.rows.push(cells(line)?);
             }
@@ -128,7 +160,13 @@ fn cut(line: &str) -> Vec<&str> {
         match c {
             _ if escaped => escaped = false,
             '\\' if quoted => escaped = true,
-            '"' if quoted || line.get(start..at).is_some_and(|cell| cell.trim().is_empty()) => quoted = !quoted,
+            '"' if quoted
+                || line
+                    .get(start..at)
+                    .is_some_and(|cell| cell.trim().is_empty()) =>
+            {
+                quoted = !quoted;
+            }
             '|' if !quoted => {
                 cells.push(line.get(start..at).unwrap_or_default().trim());
                 start = at + 1;
@@ -153,7 +191,9 @@ pub fn show(value: Option<&str>) -> String {
         && value != EMPTY
         && value.trim() == value
         && !value.starts_with('"')
-        && !value.chars().any(|c| c == '|' || c.is_control() || is_invisible(c));
+        && !value
+            .chars()
+            .any(|c| c == '|' || c.is_control() || is_invisible(c));
     if plain {
         value.to_owned()
     } else {
@@ -163,10 +203,15 @@ pub fn show(value: Option<&str>) -> String {
 
 /// Spaces and marks that nobody sees.
 fn is_invisible(c: char) -> bool {
-    c != ' ' && (c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}'))
+    c != ' '
+        && (c.is_whitespace()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}'))
 }
 
-#[expect(clippy::option_option, reason = "the outer one: it cannot be read; the inner one: NULL")]
+#[expect(
+    clippy::option_option,
+    reason = "the outer one: it cannot be read; the inner one: NULL"
+)]
 fn read(text: &str) -> Option<Option<String>> {
     match text.trim() {
         NULL => Some(None),
@@ -242,7 +287,10 @@ pub fn compare(expected: &Rows, found: &Rows) -> Vec<Difference> {
         }
     }
     let alike = |one: &[Option<String>], other: &[Option<String>]| {
-        one.iter().zip(other).filter(|(one, other)| one == other).count()
+        one.iter()
+            .zip(other)
+            .filter(|(one, other)| one == other)
+            .count()
     };
     let mut differences = Vec::new();
     for row in missing {
@@ -271,7 +319,10 @@ mod tests {
     fn rows(columns: &[&str], rows: &[&[Option<&str>]]) -> Rows {
         Rows {
             columns: columns.iter().map(|&name| name.to_owned()).collect(),
-            rows: rows.iter().map(|row| row.iter().map(|value| value.map(str::to_owned)).collect()).collect(),
+            rows: rows
+                .iter()
+                .map(|row| row.iter().map(|value| value.map(str::to_owned)).collect())
+                .collect(),
         }
     }
 
@@ -279,12 +330,50 @@ mod tests {
     fn what_is_written_is_read_back() {
         let odd = rows(
             &["a", "b c"],
-            &[&[None, Some("")], &[Some("NULL"), Some("''")], &[Some("x | \"y\" \\"), Some(" z\n")], &[Some("é 😀"), Some("a \"b\" c")], &[Some("a\u{a0}b"), Some("\"")]],
+            &[
+                &[None, Some("")],
+                &[Some("NULL"), Some("''")],
+                &[Some("x | \"y\" \\"), Some(" z\n")],
+                &[Some("é 😀"), Some("a \"b\" c")],
+                &[Some("a\u{a0}b"), Some("\"")],
+            ],
         );
-        insta::assert_snapshot!(odd.render(), @"");
+        insta::assert_snapshot!(odd.render(), @r#"
+        a              | b c
+        NULL           | ''
+        "NULL"         | "''"
+        "x | \"y\" \\" | " z\n"
+        é 😀            | a "b" c
+        "a b"          | "\""
+        "#);
         assert_eq!(Rows::parse(&odd.render()).unwrap(), odd);
-        let wide = rows(&["1", "2", "3", "4", "5", "6", "7", "8", "long"], &[&[Some("x = y"); 9], &[None; 9]]);
-        insta::assert_snapshot!(wide.render(), @"");
+        let wide = rows(
+            &["1", "2", "3", "4", "5", "6", "7", "8", "long"],
+            &[&[Some("x = y"); 9], &[None; 9]],
+        );
+        insta::assert_snapshot!(wide.render(), @"
+        row 1
+          1    = x = y
+          2    = x = y
+          3    = x = y
+          4    = x = y
+          5    = x = y
+          6    = x = y
+          7    = x = y
+          8    = x = y
+          long = x = y
+
+        row 2
+          1    = NULL
+          2    = NULL
+          3    = NULL
+          4    = NULL
+          5    = NULL
+          6    = NULL
+          7    = NULL
+          8    = NULL
+          long = NULL
+        ");
         assert_eq!(Rows::parse(&wide.render()).unwrap(), wide);
         let none = rows(&["a", "b"], &[]);
         assert_eq!(Rows::parse(&none.render()).unwrap(), none);
@@ -301,8 +390,22 @@ mod tests {
 
     #[test]
     fn rows_that_belong_together_are_paired() {
-        let expected = rows(&["k", "a", "b"], &[&[Some("1"), Some("x"), Some("y")], &[Some("2"), Some("x"), Some("y")], &[Some("3"), Some("q"), Some("r")]]);
-        let found = rows(&["k", "a", "b"], &[&[Some("1"), Some("x"), Some("y")], &[Some("2"), Some("x"), Some("z")], &[Some("9"), Some("m"), Some("n")]]);
+        let expected = rows(
+            &["k", "a", "b"],
+            &[
+                &[Some("1"), Some("x"), Some("y")],
+                &[Some("2"), Some("x"), Some("y")],
+                &[Some("3"), Some("q"), Some("r")],
+            ],
+        );
+        let found = rows(
+            &["k", "a", "b"],
+            &[
+                &[Some("1"), Some("x"), Some("y")],
+                &[Some("2"), Some("x"), Some("z")],
+                &[Some("9"), Some("m"), Some("n")],
+            ],
+        );
         let differences = compare(&expected, &found);
         assert_eq!(differences.len(), 3);
         assert!(!differences[0].differs(0) && differences[0].differs(2));

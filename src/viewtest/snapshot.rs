@@ -134,7 +134,8 @@ pub fn pending(case: &Case) -> Utf8PathBuf {
 #[must_use]
 pub fn is_snapshot(path: &Utf8Path) -> bool {
     let name = path.file_name().unwrap_or_default();
-    name.ends_with(".snap") || name.ends_with(".snap.new")
+    let name = name.strip_suffix(".new").unwrap_or(name);
+    Utf8Path::new(name).extension() == Some("snap")
 }
 
 #[cfg(test)]
@@ -148,7 +149,13 @@ mod tests {
         let case = Case::parse(&dir.path().join("x.md"), text).unwrap();
         assert_eq!(Snapshot::load(&case).unwrap(), None);
         let rows = Rows::from_tsv(b"a\tb\n1\t\\N\n");
-        let snapshot = Snapshot::of(&case, &vec![("query one".into(), rows.clone()), ("query two".into(), Rows::from_tsv(b"c\n"))]);
+        let snapshot = Snapshot::of(
+            &case,
+            &vec![
+                ("query one".into(), rows.clone()),
+                ("query two".into(), Rows::from_tsv(b"c\n")),
+            ],
+        );
         snapshot.propose(&case).unwrap();
         snapshot.accept(&case).unwrap();
         assert!(!pending(&case).exists());

@@ -391,7 +391,11 @@ impl Answer {
         self.columns
             .iter()
             .enumerate()
-            .filter(|(index, _)| self.differences.iter().any(|difference| difference.differs(*index)))
+            .filter(|(index, _)| {
+                self.differences
+                    .iter()
+                    .any(|difference| difference.differs(*index))
+            })
             .map(|(_, column)| column.clone())
             .collect()
     }
