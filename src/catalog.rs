@@ -2,10 +2,14 @@
 //!
 //! Read over any target. Nothing here decides, and nothing here changes anything.
 
+mod holdings;
+
 use serde::Deserialize;
 
 use crate::clickhouse::{Client, Error, Query};
 use crate::sql::{TokenKind, header, tokens};
+
+pub use crate::catalog::holdings::{ColumnHolding, Holding, Holdings};
 
 /// The objects of one database, by name.
 #[derive(Clone, Debug, Default)]

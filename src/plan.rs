@@ -2,14 +2,21 @@
 //!
 //! Nothing here knows how a statement is executed or shown. What stands in the way is a refusal with its remedy, never a guess.
 
-use std::collections::BTreeMap;
+mod basis;
+mod effect;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::catalog::Holdings;
+use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::journal::{Condition, Journal, Record, records};
 use crate::migration::{Migration, Migrations};
-use crate::sql::{Class, Kind};
+use crate::sql::{Allowance, Class, Kind, Span, allowance, header};
+
+pub use crate::plan::basis::Basis;
+pub use crate::plan::effect::Effect;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +25,8 @@ pub struct Options {
     pub to: Option<u64>,
     /// Apply a pending migration although a later one is applied already.
     pub out_of_order: bool,
+    /// Execute statements that destroy data although nothing in their file allows it.
+    pub allow_destructive: bool,
 }
 
 /// What to do, and what stands in the way of it.
@@ -29,8 +38,32 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Why nothing may be executed; empty if nothing stands in the way.
     pub refusals: Vec<Diagnostic>,
+    /// The statements that destroy data of the target and that nothing allows; known once the plan is weighed.
+    pub destructive: Vec<Diagnostic>,
     /// The journal's last position when this was decided.
     pub journal_position: u64,
+    /// The state this was made from; known once the plan is weighed.
+    pub basis: Option<Basis>,
+}
+
+/// Which section of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// What `apply` executes.
+    Up,
+    /// What `rollback` executes.
+    Down,
+}
+
+impl Direction {
+    /// As the journal has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// How one migration stands.
@@ -86,6 +119,8 @@ pub struct Step {
     pub version: u64,
     /// The migration's name.
     pub name: String,
+    /// The section it is of.
+    pub direction: Direction,
     /// The migration's file.
     pub path: Utf8PathBuf,
     /// The statement's first byte in it.
@@ -94,7 +129,7 @@ pub struct Step {
     pub line: usize,
     /// The statement's column in it, in characters from 1.
     pub column: usize,
-    /// The statement's number within the up section, from 1.
+    /// The statement's number within its section, from 1.
     pub number: u32,
     /// The number of statements in the section.
     pub total: u32,
@@ -116,6 +151,40 @@ pub struct Step {
     pub file_sha256: String,
     /// The down section.
     pub down_sql: String,
+    /// What the comment above it allows.
+    pub allowance: Option<Allowance>,
+    /// What it does on the target; known once the plan is weighed.
+    pub effect: Option<Effect>,
+}
+
+impl Step {
+    /// The bytes it covers in its file.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        Location {
+            path: self.path.clone(),
+            span: Span {
+                start: self.offset,
+                end: self.offset + self.sql.len(),
+            },
+            line: self.line,
+            column: self.column,
+        }
+    }
+
+    /// `statement 2 of 0003_third`
+    #[must_use]
+    pub fn title(&self) -> String {
+        let section = match self.direction {
+            Direction::Up => "",
+            Direction::Down => "the down section of ",
+        };
+        format!(
+            "statement {} of {section}{}",
+            self.number,
+            title(self.version, &self.name)
+        )
+    }
 }
 
 impl Plan {
@@ -135,7 +204,9 @@ impl Plan {
             standings: standings.into_values().collect(),
             steps: Vec::new(),
             refusals: Vec::new(),
+            destructive: Vec::new(),
             journal_position: journal.position(),
+            basis: None,
         };
         plan.refuse(migrations, options);
         for migration in migrations.iter() {
@@ -154,6 +225,40 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// The databases other than the target's that its statements name.
+    #[must_use]
+    pub fn databases(&self) -> BTreeSet<String> {
+        let mut databases = BTreeSet::new();
+        for step in &self.steps {
+            let header = header(&step.sql);
+            let whole = header.label.ends_with("DATABASE") || header.label.ends_with("TABLES FROM");
+            for object in header.objects {
+                databases.extend(if whole {
+                    Some(object.name)
+                } else {
+                    object.database
+                });
+            }
+        }
+        databases
+    }
+
+    /// Says of each statement what it does to what is on the target, and refuses those that destroy data and are not allowed to.
+    pub fn weigh(&mut self, holdings: &Holdings, allow_destructive: bool) {
+        let mut world = effect::World::of(holdings);
+        self.destructive.clear();
+        for step in &mut self.steps {
+            let effect = world.execute(&step.sql);
+            let allowed =
+                allow_destructive || matches!(step.allowance, Some(Allowance::Because(_)));
+            if let Some(lost) = effect.destroys.as_ref().filter(|_| !allowed) {
+                self.destructive.push(destructive(step, lost, &effect));
+            }
+            step.effect = Some(effect);
+        }
+        self.basis = Some(Basis::of(self.journal_position, &self.steps, holdings));
     }
 
     /// How a migration stands.
@@ -229,6 +334,25 @@ pub fn title(version: u64, name: &str) -> String {
 
 fn refusal(code: &'static str, message: String) -> Diagnostic {
     Diagnostic::new(Severity::Error, code, message)
+}
+
+fn destructive(step: &Step, lost: &str, effect: &Effect) -> Diagnostic {
+    let mut diagnostic = refusal(
+        "destructive",
+        format!("{} destroys data: {lost}", step.title()),
+    )
+    .at(Some(step.location()));
+    for broken in &effect.breaks {
+        diagnostic = diagnostic.note(format!("it breaks what stays: {broken}"));
+    }
+    if step.allowance == Some(Allowance::WithoutReason) {
+        diagnostic =
+            diagnostic.note("the comment above it gives no reason, and allows nothing without one");
+    }
+    diagnostic.note("nothing was executed").help(match step.direction {
+        Direction::Up => "if it is meant, say so directly above it (`-- housewright:allow(destructive) because …`), or give `--allow-destructive`",
+        Direction::Down => "if it is meant, give `--allow-destructive`",
+    })
 }
 
 fn in_doubt(standing: &Standing, statement: u32) -> Diagnostic {
@@ -327,13 +451,16 @@ fn steps(migration: &Migration) -> impl Iterator<Item = Step> + '_ {
         .down
         .as_ref()
         .map_or("", |down| down.text.as_str());
+    let ends = std::iter::once(0).chain(migration.up.iter().map(|statement| statement.span.end));
     migration
         .up
         .iter()
+        .zip(ends)
         .zip(1..)
-        .map(move |(statement, number)| Step {
+        .map(move |((statement, end), number)| Step {
             version: migration.version,
             name: migration.name.clone(),
+            direction: Direction::Up,
             path: migration.path.clone(),
             offset: statement.span.start,
             line: statement.line,
@@ -354,6 +481,14 @@ fn steps(migration: &Migration) -> impl Iterator<Item = Step> + '_ {
             sha256: statement.fingerprint(),
             file_sha256: migration.sha256.clone(),
             down_sql: down_sql.to_owned(),
+            allowance: allowance(
+                migration
+                    .text
+                    .get(end..statement.span.start)
+                    .unwrap_or_default(),
+                "destructive",
+            ),
+            effect: None,
         })
 }
 

@@ -6,93 +6,8 @@ mod support;
 
 use std::process::Command;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use camino_tempfile::Utf8TempDir;
-use housewright::config::Environment;
-use insta_cmd::assert_cmd_snapshot;
-
-/// A directory with a schema in it, and an environment that holds nothing else.
-struct Sandbox {
-    dir: Utf8TempDir,
-}
-
-impl Sandbox {
-    fn new() -> Self {
-        let dir = Utf8TempDir::new().unwrap();
-        fs_err::create_dir_all(dir.path().join("schema/migrations")).unwrap();
-        Self { dir }
-    }
-
-    /// With two migrations, recorded.
-    fn with_migrations() -> Self {
-        let sandbox = Self::new();
-        sandbox.migration("0001_first.sql", "-- migrate:up\nCREATE TABLE first (a UInt64) ENGINE = MergeTree ORDER BY a;\n-- migrate:down\nDROP TABLE first;\n");
-        sandbox.migration("0002_second.sql", "-- migrate:up\nCREATE TABLE second (a UInt64) ENGINE = MergeTree ORDER BY a;\nCREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second;\n-- migrate:down\nDROP VIEW both;\nDROP TABLE second;\n");
-        sandbox.run(&["repair", "-q"]);
-        sandbox
-    }
-
-    fn path(&self, name: &str) -> Utf8PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs_err::write(self.path(name), content).unwrap();
-    }
-
-    fn migration(&self, name: &str, text: &str) {
-        self.write(&format!("schema/migrations/{name}"), text);
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(support::program());
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env_clear()
-            .env(
-                "PATH",
-                Environment::of_this_process()
-                    .get("PATH")
-                    .unwrap_or_default(),
-            )
-            .env("HOUSEWRIGHT_LIBCHDB", support::library())
-            .env("USER", "tester")
-            .env("HOSTNAME", "box");
-        command
-    }
-
-    /// Runs a command that must succeed.
-    fn run(&self, args: &[&str]) -> String {
-        let output = self.command(args).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    }
-}
-
-/// Times, durations and ids are not the same twice.
-fn filters() -> insta::internals::SettingsBindDropGuard {
-    let mut settings = insta::Settings::clone_current();
-    settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[TIME]");
-    settings.add_filter(r"\b\d+(\.\d)? (ms|s)\b", "[DURATION]");
-    settings.add_filter(r"process \d+, run [0-9a-f]{16}", "process [PID], run [RUN]");
-    settings.add_filter(r"housewright-[0-9a-f]{16}-", "housewright-[RUN]-");
-    settings.add_filter(r#""(recorded_at|duration_ms)": \d+"#, r#""$1": "[NUMBER]""#);
-    settings.add_filter(r"127\.0\.0\.1:\d+", "[ADDRESS]");
-    settings.add_filter(r"\[DURATION\] +(applied|pending)", "[DURATION] $1");
-    settings.bind_to_scope()
-}
-
-macro_rules! snapshot {
-    ($command:expr, @$expected:literal) => {{
-        let _filters = filters();
-        assert_cmd_snapshot!($command, @$expected);
-    }};
-}
+use camino::Utf8Path;
+use support::sandbox::{Sandbox, snapshot};
 
 #[test]
 fn a_second_apply_executes_nothing() {
@@ -1308,6 +1223,7 @@ fn the_help_is_a_manual() {
       2  usage, or an invalid project
       3  ClickHouse refused, or could not be reached
       4  locked by another run
+      5  refused as destructive: nothing allows the loss of data
 
     A password is never given on the command line: HOUSEWRIGHT_PASSWORD, a file named by
     HOUSEWRIGHT_PASSWORD_FILE, or `password_env` of a target in housewright.toml.
@@ -1333,8 +1249,14 @@ fn the_help_is_a_manual() {
           --out-of-order
               Apply a pending migration although a later one is applied already
 
+          --allow-destructive
+              Execute statements that destroy data although nothing in their file allows it
+
           --dry-run
               Show what would be done, and do nothing: the same as `plan`
+
+          --plan <FILE>
+              Execute this plan, as `plan --format json` wrote it, and only if nothing has moved since
 
       -h, --help
               Print help (see a summary with '-h')

@@ -9,10 +9,11 @@ mod judge;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::catalog::Holdings;
 use crate::clickhouse::{Client, Query};
 use crate::journal::{Fact, Journal, Lock, LockError, Owner, State, Writer};
 use crate::migration::Migrations;
-use crate::plan::{Options, Plan, Step};
+use crate::plan::{Basis, Options, Plan, Step};
 
 pub use crate::apply::judge::{Verdict, judge};
 
@@ -90,6 +91,12 @@ pub enum FailureKind {
     /// The plan says that nothing may be executed.
     #[error("the plan was refused")]
     Refused(Box<Plan>),
+    /// A statement destroys data, and nothing allows it to. Nothing was executed.
+    #[error("the plan destroys data")]
+    Destructive(Box<Plan>),
+    /// Journal, target or files are not what the plan that was read was made from. Nothing was executed.
+    #[error("the target has moved since the plan was made")]
+    Moved(Vec<String>),
     /// The engine does not read a pending statement. Nothing was executed.
     #[error("a pending statement is not one that ClickHouse reads")]
     Malformed(Vec<Verdict>),
@@ -145,19 +152,39 @@ pub async fn apply(
     stop: &AtomicBool,
     events: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Outcome, Failure> {
-    let begun = Instant::now();
-    let mut executed = Vec::new();
-    match run(
-        client,
+    let work = Work {
         migrations,
         options,
-        owner,
-        stop,
-        events,
-        &mut executed,
-    )
-    .await
-    {
+        basis: None,
+    };
+    perform(client, work, owner, stop, events).await
+}
+
+/// What to do, and the plan that somebody read before.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// The files.
+    pub migrations: &'a Migrations,
+    /// What is asked for.
+    pub options: Options,
+    /// What the plan was made from that is to be executed; nothing is executed if that has moved.
+    pub basis: Option<&'a Basis>,
+}
+
+/// Does the work, as [`apply`] does.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn perform(
+    client: &Client,
+    work: Work<'_>,
+    owner: &Owner,
+    stop: &AtomicBool,
+    events: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Outcome, Failure> {
+    let begun = Instant::now();
+    let mut executed = Vec::new();
+    match run(client, work, owner, stop, events, &mut executed).await {
         Ok(stopped) => Ok(Outcome {
             executed,
             took: begun.elapsed(),
@@ -169,14 +196,13 @@ pub async fn apply(
 
 async fn run(
     client: &Client,
-    migrations: &Migrations,
-    options: Options,
+    work: Work<'_>,
     owner: &Owner,
     stop: &AtomicBool,
     events: &mut (dyn FnMut(Event<'_>) + Send),
     executed: &mut Vec<Step>,
 ) -> Result<bool, FailureKind> {
-    let plan = decide(client, migrations, options).await?.1;
+    let plan = decide(client, work).await?.1;
     if plan.steps.is_empty() {
         return Ok(false);
     }
@@ -191,7 +217,7 @@ async fn run(
     events(Event::Locked);
     let result = async {
         // What was decided before the lock may have been done by whoever held it.
-        let (journal, plan) = decide(client, migrations, options).await?;
+        let (journal, plan) = decide(client, work).await?;
         let mut run = Run {
             client,
             settings: client.known(&SETTINGS).await?,
@@ -208,18 +234,41 @@ async fn run(
     result
 }
 
-async fn decide(
-    client: &Client,
-    migrations: &Migrations,
-    options: Options,
-) -> Result<(Journal, Plan), FailureKind> {
+async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), FailureKind> {
     let journal = Journal::read(client).await?;
-    let plan = Plan::make(migrations, &journal, options);
-    if plan.refusals.is_empty() {
+    let mut plan = Plan::make(work.migrations, &journal, work.options);
+    if !plan.refusals.is_empty() {
+        return Err(FailureKind::Refused(Box::new(plan)));
+    }
+    if plan.steps.is_empty() && work.basis.is_none() {
+        return Ok((journal, plan));
+    }
+    weigh(client, &mut plan, work.options.allow_destructive).await?;
+    if let (Some(basis), Some(now)) = (work.basis, &plan.basis) {
+        let moved = basis.moved(now);
+        if !moved.is_empty() {
+            return Err(FailureKind::Moved(moved));
+        }
+    }
+    if plan.destructive.is_empty() {
         Ok((journal, plan))
     } else {
-        Err(FailureKind::Refused(Box::new(plan)))
+        Err(FailureKind::Destructive(Box::new(plan)))
     }
+}
+
+/// Weighs a plan on the target; nothing is written.
+///
+/// # Errors
+/// [`crate::clickhouse::Error`].
+pub async fn weigh(
+    client: &Client,
+    plan: &mut Plan,
+    allow_destructive: bool,
+) -> Result<(), crate::clickhouse::Error> {
+    let holdings = Holdings::read(client, &plan.databases()).await?;
+    plan.weigh(&holdings, allow_destructive);
+    Ok(())
 }
 
 /// One run under its lock.
@@ -349,7 +398,7 @@ impl Run<'_> {
             version: step.version,
             name: step.name.clone(),
             file_sha256: step.file_sha256.clone(),
-            direction: "up".to_owned(),
+            direction: step.direction.word().to_owned(),
             statement: step.number,
             statements: step.total,
             sha256: step.sha256.clone(),

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::apply::{Event, FailureKind};
+use anyhow::anyhow;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::apply::{Event, FailureKind, Work};
 use crate::cli::connect::{Connection, connect, owner};
 use crate::cli::plan::{Selection, show};
 use crate::cli::printer::Printer;
@@ -14,6 +17,7 @@ use crate::journal::LockError;
 use crate::migration::Migrations;
 use crate::plan::title;
 use crate::report;
+use crate::report::plan::Written;
 
 /// Apply pending migrations: lock, execute, write down each step
 ///
@@ -26,20 +30,42 @@ pub(crate) struct Args {
     /// Show what would be done, and do nothing: the same as `plan`
     #[arg(long)]
     dry_run: bool,
+    /// Execute this plan, as `plan --format json` wrote it, and only if nothing has moved since
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "out_of_order", "dry_run"])]
+    plan: Option<Utf8PathBuf>,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
     if args.dry_run {
         return show(args.selection, context).await;
     }
+    let written = args.plan.as_deref().map(read).transpose()?;
     let connection = connect(context).await?;
-    let result = perform(args.selection, &connection, context).await;
+    let result = perform(args.selection, written, &connection, context).await;
     connection.end().await;
     result
 }
 
+/// The plan that somebody read.
+fn read(path: &Utf8Path) -> Result<Written, Stop> {
+    let text = fs_err::read_to_string(path).map_err(Stop::usage)?;
+    let written: Written = serde_json::from_str(&text).map_err(|error| {
+        Stop::usage(anyhow!(
+            "{path} is not a plan that can be applied: {error}\n  write one with `housewright plan --format json > {path}`"
+        ))
+    })?;
+    if written.version == report::JSON_VERSION {
+        Ok(written)
+    } else {
+        Err(Stop::usage(anyhow!(
+            "{path} was written by another version of housewright; make the plan anew"
+        )))
+    }
+}
+
 async fn perform(
     selection: Selection,
+    written: Option<Written>,
     connection: &Connection,
     context: &Context,
 ) -> Result<ExitCode, Stop> {
@@ -49,11 +75,27 @@ async fn perform(
         let findings = std::mem::take(&mut migrations.sum_findings);
         return Err(Stop::findings(2, findings, Some(migrations)));
     }
+    let mut options = selection.options();
+    if let Some(written) = &written {
+        if written.database != connection.settings.database {
+            return Err(Stop::usage(anyhow!(
+                "the plan is for the database `{}`, and this is `{}`; nothing was executed",
+                written.database,
+                connection.settings.database
+            )));
+        }
+        options.to = written.to;
+        options.out_of_order = written.out_of_order;
+    }
+    let work = Work {
+        migrations: &migrations,
+        options,
+        basis: written.as_ref().map(|written| &written.basis),
+    };
     let stop = stop_on_signal();
-    let result = crate::apply::apply(
+    let result = crate::apply::perform(
         &connection.client,
-        &migrations,
-        selection.options(),
+        work,
         &owner(context),
         &stop,
         &mut |event| show_event(printer, &event),
@@ -63,11 +105,7 @@ async fn perform(
     let outcome = match result {
         Ok(outcome) => outcome,
         Err(failure) => {
-            let code = match &failure.kind {
-                FailureKind::Refused(_) => 2,
-                FailureKind::Lock(LockError::Held { .. }) => 4,
-                _ => 3,
-            };
+            let code = code(&failure.kind);
             if printer.is_json() {
                 printer.data(&report::apply::failure_json(&failure, target, database));
             } else {
@@ -98,6 +136,16 @@ async fn perform(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Who has to act.
+pub(crate) fn code(kind: &FailureKind) -> u8 {
+    match kind {
+        FailureKind::Refused(_) | FailureKind::Moved(_) => 2,
+        FailureKind::Lock(LockError::Held { .. }) => 4,
+        FailureKind::Destructive(_) => 5,
+        _ => 3,
+    }
+}
+
 /// All migrations, on a database of our own.
 pub(crate) async fn apply_all(
     client: &Client,
@@ -120,7 +168,7 @@ pub(crate) async fn apply_all(
     match result {
         Ok(_) => Ok(()),
         Err(failure) => Err(Stop::findings(
-            3,
+            code(&failure.kind),
             crate::report::apply::findings(&failure),
             Some(migrations.clone()),
         )),

@@ -1,7 +1,7 @@
 //! The command line: one file per verb. The only room with clap, anyhow and progress bars.
 //!
 //! Exit codes: 0 done, nothing to report · 1 findings · 2 usage or an invalid project · 3 ClickHouse refused or could not be reached ·
-//! 4 locked by another run. stdout is data, stderr is talk.
+//! 4 locked by another run · 5 refused as destructive. stdout is data, stderr is talk.
 
 mod apply;
 mod connect;
@@ -42,6 +42,7 @@ Exit codes:
   2  usage, or an invalid project
   3  ClickHouse refused, or could not be reached
   4  locked by another run
+  5  refused as destructive: nothing allows the loss of data
 
 A password is never given on the command line: HOUSEWRIGHT_PASSWORD, a file named by
 HOUSEWRIGHT_PASSWORD_FILE, or `password_env` of a target in housewright.toml.")]

@@ -25,6 +25,9 @@ pub(crate) struct Selection {
     /// Apply a pending migration although a later one is applied already
     #[arg(long)]
     out_of_order: bool,
+    /// Execute statements that destroy data although nothing in their file allows it
+    #[arg(long)]
+    allow_destructive: bool,
 }
 
 impl Selection {
@@ -32,6 +35,7 @@ impl Selection {
         Options {
             to: self.to,
             out_of_order: self.out_of_order,
+            allow_destructive: self.allow_destructive,
         }
     }
 }
@@ -46,13 +50,14 @@ pub(crate) async fn show(selection: Selection, context: &Context) -> Result<Exit
     let result = async {
         let migrations = Migrations::load(&connection.settings.schema)?;
         let journal = Journal::read(&connection.client.read_only()).await?;
-        let plan = Plan::make(&migrations, &journal, selection.options());
+        let mut plan = Plan::make(&migrations, &journal, selection.options());
         // Findings of the sum file stand in the way of `apply` on a server; an embedded engine's `apply` mends them.
         let mut refusals = plan.refusals.clone();
         if !connection.is_embedded() {
             refusals.extend(migrations.sum_findings.iter().cloned());
         }
         let verdicts = if refusals.is_empty() {
+            crate::apply::weigh(&connection.client, &mut plan, selection.allow_destructive).await?;
             crate::apply::judge(&connection.client, &plan.steps)
                 .await?
                 .unwrap_or_default()
@@ -75,11 +80,23 @@ pub(crate) async fn show(selection: Selection, context: &Context) -> Result<Exit
         let findings = report::apply::malformed(&verdicts);
         return Err(Stop::findings(3, findings, Some(migrations)));
     }
-    let text = if context.printer.is_json() {
-        report::plan::json(&plan, &target, &database)
+    let printer = &context.printer;
+    if printer.is_json() {
+        printer.data(&report::plan::json(
+            &plan,
+            selection.options(),
+            &target,
+            &database,
+        ));
     } else {
-        report::plan::human(&plan, &target, &database)
-    };
-    context.printer.data(&text);
-    Ok(ExitCode::SUCCESS)
+        printer.data(&report::plan::human(&plan, &target, &database));
+        if !plan.destructive.is_empty() {
+            printer.draw(&plan.destructive, Some(&migrations));
+        }
+    }
+    Ok(ExitCode::from(if plan.destructive.is_empty() {
+        0
+    } else {
+        5
+    }))
 }

@@ -32,18 +32,13 @@ pub fn human(outcome: &Outcome, target: &str, database: &str) -> String {
 pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
     match &failure.kind {
         FailureKind::Refused(plan) => plan.refusals.clone(),
+        FailureKind::Destructive(plan) => plan.destructive.clone(),
+        FailureKind::Moved(moved) => vec![self::moved(moved)],
         FailureKind::Malformed(verdicts) => malformed(verdicts),
         FailureKind::Statement { step, error: cause } => {
-            let finding = error(
-                "refused",
-                format!(
-                    "ClickHouse refused statement {} of {}",
-                    step.number,
-                    title(step.version, &step.name)
-                ),
-            )
-            .at(Some(place(step, None)))
-            .note(causes(cause));
+            let finding = error("refused", format!("ClickHouse refused {}", step.title()))
+                .at(Some(place(step, None)))
+                .note(causes(cause));
             vec![
                 state(finding, failure, step)
                     .help("correct the file and `apply` again: it continues with this statement"),
@@ -52,11 +47,7 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
         FailureKind::InDoubt { step, error: cause } => {
             let finding = error(
                 "in-doubt",
-                format!(
-                    "nobody knows whether statement {} of {} was executed",
-                    step.number,
-                    title(step.version, &step.name)
-                ),
+                format!("nobody knows whether {} was executed", step.title()),
             )
             .at(Some(place(step, None)))
             .note(causes(cause));
@@ -68,9 +59,8 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
             let finding = error(
                 "not-written",
                 format!(
-                    "statement {} of {} was executed, and the journal could not be told",
-                    step.number,
-                    title(step.version, &step.name)
+                    "{} was executed, and the journal could not be told",
+                    step.title()
                 ),
             )
             .at(Some(place(step, None)))
@@ -86,6 +76,19 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
     }
 }
 
+/// What has moved since a plan was made.
+fn moved(moved: &[String]) -> Diagnostic {
+    let finding = error(
+        "moved",
+        "the plan was made from a state that is not there any more".to_owned(),
+    );
+    moved
+        .iter()
+        .fold(finding, Diagnostic::note)
+        .note("nothing was executed")
+        .help("make the plan anew (`housewright plan --format json`), read it, and apply that one")
+}
+
 /// The statements that ClickHouse does not read.
 #[must_use]
 pub fn malformed(verdicts: &[Verdict]) -> Vec<Diagnostic> {
@@ -95,11 +98,7 @@ pub fn malformed(verdicts: &[Verdict]) -> Vec<Diagnostic> {
             let step = &verdict.step;
             error(
                 "malformed",
-                format!(
-                    "ClickHouse does not read statement {} of {}",
-                    step.number,
-                    title(step.version, &step.name)
-                ),
+                format!("ClickHouse does not read {}", step.title()),
             )
             .at(Some(place(step, verdict.offset)))
             .note(shortened(&verdict.exception.to_string()))

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Effects, Style};
 use serde::Serialize;
 
+pub use crate::diagnostic::thousands;
 pub use crate::report::table::Table;
 
 /// The `version` of every JSON object.
@@ -128,18 +129,22 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", thousands(number as u64))
 }
 
-/// A number with its thousands apart.
+/// A number of bytes as a person reads it.
 #[must_use]
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut rest, mut left, mut unit) = (number, 0, "B");
+    for next in UNITS {
+        if rest < 1024 {
+            break;
         }
-        text.push(digit);
+        (left, rest, unit) = (rest % 1024 * 10 / 1024, rest / 1024, next);
     }
-    text
+    if unit == "B" {
+        format!("{rest} B")
+    } else {
+        format!("{rest}.{left} {unit}")
+    }
 }
 
 /// A moment as `2026-11-24 10:50:34 UTC`.
@@ -165,6 +170,9 @@ mod tests {
         assert_eq!(thousands(12_345_678), "12,345,678");
         assert_eq!(count(1, "statement"), "1 statement");
         assert_eq!(count(1200, "statement"), "1,200 statements");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(3 << 40), "3.0 TiB");
         assert_eq!(moment(0), "1970-01-01 00:00:00 UTC");
     }
 }

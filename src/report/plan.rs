@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::plan::{Plan, Step};
-use crate::report::{JSON_VERSION, QUIET, STRONG, Table, count, styled};
+use crate::plan::{Basis, Options, Plan, Step};
+use crate::report::{
+    BAD, JSON_VERSION, QUIET, STRONG, Table, WAITING, bytes, count, styled, thousands,
+};
+use crate::sql::{Allowance, Class};
 
 /// For a person.
 #[must_use]
@@ -34,10 +37,51 @@ pub fn human(plan: &Plan, target: &str, database: &str) -> String {
             format!("{}/{}", step.number, step.total),
             step.label.clone(),
             step.objects.join(", "),
-            styled(QUIET, step.class.label()),
+            effect(step),
         ]);
     }
     flush(&mut text, &mut table);
+    text
+}
+
+/// What a statement does on the target, in a few words.
+fn effect(step: &Step) -> String {
+    let Some(effect) = &step.effect else {
+        return styled(QUIET, step.class.label());
+    };
+    let mut text = match (&effect.destroys, effect.harmless) {
+        (Some(lost), _) => format!("{} {lost}", styled(BAD, "destroys")),
+        (None, Some(reason)) if effect.class == Class::Metadata => {
+            styled(QUIET, format!("metadata: it {reason}"))
+        }
+        _ if effect.class == Class::Mutation => match effect.rows {
+            Some(0) => styled(QUIET, "metadata: nothing to rewrite"),
+            Some(rows) => format!(
+                "{} {} rows, {}, {}",
+                styled(WAITING, "rewrites"),
+                thousands(rows),
+                bytes(effect.bytes),
+                count(usize::try_from(effect.parts).unwrap_or(usize::MAX), "part")
+            ),
+            None => styled(WAITING, "rewrites"),
+        },
+        _ => styled(QUIET, effect.class.label()),
+    };
+    if let Some(Allowance::Because(reason)) = step
+        .allowance
+        .as_ref()
+        .filter(|_| effect.destroys.is_some())
+    {
+        let _ = write!(text, ", allowed because {reason}");
+    }
+    if !effect.breaks.is_empty() {
+        let _ = write!(
+            text,
+            "; {} {}",
+            styled(BAD, "breaks"),
+            effect.breaks.join("; ")
+        );
+    }
     text
 }
 
@@ -54,6 +98,10 @@ struct Json<'a> {
     target: &'a str,
     database: &'a str,
     journal_position: u64,
+    state: Option<&'a str>,
+    basis: Option<&'a Basis>,
+    to: Option<u64>,
+    out_of_order: bool,
     steps: Vec<StepJson<'a>>,
     findings: Vec<crate::report::diagnostics::Json<'a>>,
 }
@@ -72,6 +120,35 @@ pub struct StepJson<'a> {
     objects: &'a [String],
     sql: &'a str,
     sha256: &'a str,
+    effect: Option<EffectJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct EffectJson<'a> {
+    class: &'a str,
+    rows: Option<u64>,
+    bytes: u64,
+    parts: u64,
+    destroys: Option<&'a str>,
+    harmless_because: Option<&'a str>,
+    allowed_because: Option<&'a str>,
+    breaks: &'a [String],
+}
+
+/// What `apply --plan` needs of a plan's JSON.
+#[derive(Debug, serde::Deserialize)]
+pub struct Written {
+    /// The layout.
+    pub version: u32,
+    /// The database it is for.
+    pub database: String,
+    /// What it was made from.
+    pub basis: Basis,
+    /// `--to`.
+    pub to: Option<u64>,
+    /// `--out-of-order`.
+    #[serde(default)]
+    pub out_of_order: bool,
 }
 
 /// One statement for a program.
@@ -89,18 +166,38 @@ pub fn step(step: &Step) -> StepJson<'_> {
         objects: &step.objects,
         sql: &step.sql,
         sha256: &step.sha256,
+        effect: step.effect.as_ref().map(|effect| EffectJson {
+            class: effect.class.label(),
+            rows: effect.rows,
+            bytes: effect.bytes,
+            parts: effect.parts,
+            destroys: effect.destroys.as_deref(),
+            harmless_because: effect.harmless,
+            allowed_because: match &step.allowance {
+                Some(Allowance::Because(reason)) => Some(reason),
+                _ => None,
+            },
+            breaks: &effect.breaks,
+        }),
     }
 }
 
 /// For a program.
 #[must_use]
-pub fn json(plan: &Plan, target: &str, database: &str) -> String {
+pub fn json(plan: &Plan, options: Options, target: &str, database: &str) -> String {
+    let state = plan.basis.as_ref().map(Basis::hash);
+    let mut findings = crate::report::diagnostics::json(&plan.refusals);
+    findings.extend(crate::report::diagnostics::json(&plan.destructive));
     crate::report::json(&Json {
         version: JSON_VERSION,
         target,
         database,
         journal_position: plan.journal_position,
+        state: state.as_deref(),
+        basis: plan.basis.as_ref(),
+        to: options.to,
+        out_of_order: options.out_of_order,
         steps: plan.steps.iter().map(step).collect(),
-        findings: crate::report::diagnostics::json(&plan.refusals),
+        findings,
     })
 }

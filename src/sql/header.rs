@@ -4,6 +4,7 @@
 //! rather too grave than too light.
 
 use crate::sql::lexer::{TokenKind, tokens};
+use crate::sql::words::{ALTERS, HEADS};
 use crate::sql::{Insert, Span, insert};
 
 /// What a statement is.
@@ -109,135 +110,20 @@ pub struct Header {
     pub on_cluster: Option<String>,
     /// Whether `IF [NOT] EXISTS` or `OR REPLACE` makes it harmless to repeat.
     pub repeatable: bool,
+    /// The commands of an ALTER TABLE, in order.
+    pub commands: Vec<Command>,
 }
 
-/// The words a statement begins with, the longest first, and what they mean. `?` is a word that may be missing.
-const HEADS: &[(&str, Kind, Class)] = {
-    use Class as C;
-    use Kind as K;
-    &[
-        ("CREATE DATABASE", K::CreateDatabase, C::Metadata),
-        ("CREATE TABLE", K::CreateTable, C::Metadata),
-        (
-            "CREATE MATERIALIZED VIEW",
-            K::CreateMaterializedView,
-            C::Metadata,
-        ),
-        ("CREATE VIEW", K::CreateView, C::Metadata),
-        ("CREATE LIVE VIEW", K::CreateView, C::Metadata),
-        ("CREATE WINDOW VIEW", K::CreateView, C::Metadata),
-        ("CREATE DICTIONARY", K::CreateDictionary, C::Metadata),
-        ("CREATE FUNCTION", K::CreateFunction, C::Metadata),
-        ("CREATE", K::CreateAccess, C::Metadata),
-        ("REPLACE TABLE", K::CreateTable, C::Destroys),
-        ("REPLACE DICTIONARY", K::CreateDictionary, C::Metadata),
-        ("ATTACH", K::Attach, C::Metadata),
-        ("DETACH", K::Detach, C::Metadata),
-        // A materialized view may hold its data itself.
-        ("DROP VIEW", K::Drop, C::Destroys),
-        ("DROP DICTIONARY", K::Drop, C::Metadata),
-        ("DROP FUNCTION", K::Drop, C::Metadata),
-        ("DROP TABLE", K::Drop, C::Destroys),
-        ("DROP DATABASE", K::Drop, C::Destroys),
-        ("DROP", K::Drop, C::Destroys),
-        ("UNDROP TABLE", K::Undrop, C::Metadata),
-        ("TRUNCATE DATABASE", K::Truncate, C::Destroys),
-        ("TRUNCATE ALL TABLES FROM", K::Truncate, C::Destroys),
-        ("TRUNCATE TABLE", K::Truncate, C::Destroys),
-        ("TRUNCATE", K::Truncate, C::Destroys),
-        ("RENAME TABLE", K::Rename, C::Metadata),
-        ("RENAME DATABASE", K::Rename, C::Metadata),
-        ("RENAME DICTIONARY", K::Rename, C::Metadata),
-        ("RENAME", K::Rename, C::Metadata),
-        ("EXCHANGE TABLES", K::Exchange, C::Metadata),
-        ("EXCHANGE DICTIONARIES", K::Exchange, C::Metadata),
-        ("ALTER TABLE", K::Alter, C::Metadata),
-        ("ALTER DATABASE", K::Alter, C::Metadata),
-        ("ALTER", K::CreateAccess, C::Metadata),
-        ("INSERT INTO", K::Insert, C::Data),
-        ("INSERT", K::Insert, C::Data),
-        ("UPDATE", K::Update, C::Mutation),
-        ("DELETE FROM", K::Delete, C::Destroys),
-        ("OPTIMIZE TABLE", K::Optimize, C::Mutation),
-        ("OPTIMIZE", K::Optimize, C::Mutation),
-        ("SYSTEM", K::System, C::Metadata),
-        ("KILL", K::Kill, C::Metadata),
-        ("SET", K::Set, C::Metadata),
-        ("USE", K::Use, C::Metadata),
-        ("GRANT", K::Grant, C::Metadata),
-        ("REVOKE", K::Grant, C::Metadata),
-        ("BACKUP", K::Backup, C::Data),
-        ("RESTORE", K::Backup, C::Data),
-        ("SELECT", K::Read, C::Read),
-        ("WITH", K::Read, C::Read),
-        ("SHOW", K::Read, C::Read),
-        ("DESCRIBE", K::Read, C::Read),
-        ("DESC", K::Read, C::Read),
-        ("EXPLAIN", K::Read, C::Read),
-        ("EXISTS", K::Read, C::Read),
-        ("CHECK", K::Read, C::Read),
-    ]
-};
-
-/// The commands of ALTER TABLE, the longest first.
-const ALTERS: &[(&str, Class)] = {
-    use Class as C;
-    &[
-        ("ADD COLUMN", C::Metadata),
-        ("ADD INDEX", C::Metadata),
-        ("ADD PROJECTION", C::Metadata),
-        ("ADD CONSTRAINT", C::Metadata),
-        ("ADD STATISTICS", C::Metadata),
-        ("DROP COLUMN", C::Destroys),
-        ("DROP INDEX", C::Metadata),
-        ("DROP PROJECTION", C::Metadata),
-        ("DROP CONSTRAINT", C::Metadata),
-        ("DROP STATISTICS", C::Metadata),
-        ("DROP PARTITION", C::Destroys),
-        ("DROP PART", C::Destroys),
-        ("DROP DETACHED", C::Destroys),
-        ("CLEAR COLUMN", C::Destroys),
-        ("CLEAR INDEX", C::Mutation),
-        ("CLEAR PROJECTION", C::Mutation),
-        ("CLEAR STATISTICS", C::Metadata),
-        ("RENAME COLUMN", C::Metadata),
-        ("COMMENT COLUMN", C::Metadata),
-        ("MODIFY COLUMN", C::Mutation),
-        ("ALTER COLUMN", C::Mutation),
-        ("MODIFY QUERY", C::Metadata),
-        ("MODIFY REFRESH", C::Metadata),
-        ("MODIFY SQL SECURITY", C::Metadata),
-        ("MODIFY ORDER BY", C::Metadata),
-        ("MODIFY SAMPLE BY", C::Metadata),
-        ("MODIFY TTL", C::Destroys),
-        ("REMOVE TTL", C::Metadata),
-        ("REMOVE SAMPLE BY", C::Metadata),
-        ("MODIFY SETTING", C::Metadata),
-        ("RESET SETTING", C::Metadata),
-        ("MODIFY COMMENT", C::Metadata),
-        ("MATERIALIZE COLUMN", C::Mutation),
-        ("MATERIALIZE INDEX", C::Mutation),
-        ("MATERIALIZE PROJECTION", C::Mutation),
-        ("MATERIALIZE STATISTICS", C::Mutation),
-        ("MATERIALIZE TTL", C::Destroys),
-        ("APPLY DELETED MASK", C::Mutation),
-        ("APPLY PATCHES", C::Mutation),
-        ("DELETE WHERE", C::Destroys),
-        ("DELETE IN PARTITION", C::Destroys),
-        ("UPDATE", C::Mutation),
-        ("DETACH PARTITION", C::Data),
-        ("DETACH PART", C::Data),
-        ("FORGET PARTITION", C::Metadata),
-        ("ATTACH PARTITION", C::Data),
-        ("ATTACH PART", C::Data),
-        ("REPLACE PARTITION", C::Destroys),
-        ("MOVE PARTITION", C::Data),
-        ("MOVE PART", C::Data),
-        ("FREEZE", C::Data),
-        ("UNFREEZE", C::Data),
-        ("FETCH", C::Data),
-    ]
-};
+/// One command of an ALTER TABLE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The words that say what it is, as in `DROP COLUMN`; empty if they are not known.
+    pub words: &'static str,
+    /// The name behind them, unquoted: a column's, an index's, a partition's.
+    pub name: Option<String>,
+    /// All that stands behind the words.
+    pub rest: Span,
+}
 
 /// Reads the head of one statement.
 #[must_use]
@@ -251,6 +137,7 @@ pub fn header(sql: &str) -> Header {
         target: None,
         on_cluster: None,
         repeatable: false,
+        commands: Vec::new(),
     };
     if reader.at_bracket() {
         // `(SELECT 1) UNION ALL (SELECT 2)`
@@ -348,27 +235,33 @@ fn pairs(reader: &mut Reader<'_>, header: &mut Header, between: &str) {
 
 /// The commands behind ALTER TABLE t; the gravest decides the class.
 fn alter(reader: &mut Reader<'_>, header: &mut Header) {
-    let mut commands: Vec<&str> = Vec::new();
     loop {
         while reader.at_bracket() {
             reader.skip(1);
         }
-        match ALTERS.iter().find(|(words, _)| reader.starts_with(words)) {
-            Some((words, class)) => {
-                header.class = header.class.max(*class);
-                commands.push(words);
-            }
-            None => header.class = Class::Destroys,
+        let known = ALTERS.iter().find(|(words, _)| reader.starts_with(words));
+        let words = known.map_or("", |(words, _)| words);
+        header.class = header
+            .class
+            .max(known.map_or(Class::Destroys, |(_, class)| *class));
+        if !words.is_empty() {
+            reader.skip(words.split(' ').count());
         }
+        let start = reader.position();
+        let begun = reader.at;
+        let _ = reader.if_exists();
+        let name = reader.name().map(|name| name.to_string());
+        reader.at = begun;
         // Behind a comma stands a command, or the next of `a = 1, b = 2`; a query goes on to the end.
-        loop {
-            if commands.last() == Some(&"MODIFY QUERY") || !reader.skip_to_comma() {
-                commands.dedup();
-                if !commands.is_empty() {
-                    header.label = format!("{} … {}", header.label, commands.join(", "));
-                }
-                return;
+        let ended = loop {
+            if words == "MODIFY QUERY" {
+                reader.at = reader.tokens.len();
+                break true;
             }
+            if !reader.skip_to_comma() {
+                break true;
+            }
+            let behind = reader.at;
             while reader.at_bracket() {
                 reader.skip(1);
             }
@@ -376,9 +269,32 @@ fn alter(reader: &mut Reader<'_>, header: &mut Header) {
                 .iter()
                 .any(|(words, _)| reader.starts_with(first_word(words)))
             {
-                break;
+                reader.at = behind;
+                break false;
             }
+        };
+        let end = reader.end_before(usize::from(!ended));
+        header.commands.push(Command {
+            words,
+            name,
+            rest: Span {
+                start: start.min(end),
+                end,
+            },
+        });
+        if ended {
+            break;
         }
+    }
+    let mut labels: Vec<&str> = header
+        .commands
+        .iter()
+        .map(|command| command.words)
+        .filter(|words| !words.is_empty())
+        .collect();
+    labels.dedup();
+    if !labels.is_empty() {
+        header.label = format!("{} … {}", header.label, labels.join(", "));
     }
 }
 
@@ -440,6 +356,21 @@ impl<'a> Reader<'a> {
         let found = self.kind(0) == Some(TokenKind::Comma);
         self.at += usize::from(found);
         found
+    }
+
+    /// The byte at which the next token begins.
+    fn position(&self) -> usize {
+        self.tokens
+            .get(self.at)
+            .map_or(self.sql.len(), |(_, span)| span.start)
+    }
+
+    /// The byte behind the token before the next, or behind the one `back` before that.
+    fn end_before(&self, back: usize) -> usize {
+        self.at
+            .checked_sub(1 + back)
+            .and_then(|index| self.tokens.get(index))
+            .map_or(self.sql.len(), |(_, span)| span.end)
     }
 
     fn at_end(&self) -> bool {

@@ -3,18 +3,23 @@
 //! Splitting and classifying rest on a lexer of our own, proven equal to the engine's. sqlparser reads SELECT bodies for hints; what it
 //! does not know is never a reason to refuse, and what it prints is never executed.
 
+mod allow;
 mod header;
 mod insert;
 mod lexer;
 mod reads;
 mod split;
+mod types;
+mod words;
 
-pub use crate::sql::header::{Class, Header, Kind, ObjectName, header};
+pub use crate::sql::allow::{Allowance, allowance};
+pub use crate::sql::header::{Class, Command, Header, Kind, ObjectName, header};
 pub use crate::sql::insert::{Insert, insert};
 pub use crate::sql::lexer::{Lexer, Token, TokenKind, tokens};
 pub use crate::sql::reads::reads;
 pub(crate) use crate::sql::split::hex;
 pub use crate::sql::split::{Statement, split};
+pub use crate::sql::types::{Loss, loss};
 
 /// A range of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

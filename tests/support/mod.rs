@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+pub(crate) mod sandbox;
+
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};

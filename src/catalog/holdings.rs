@@ -1,0 +1,195 @@
+//! What the objects of some databases hold: rows, bytes and parts, as far as the server tells. Only read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::clickhouse::{Client, Error, Query, literal};
+
+/// What there is on a target, by database and name.
+#[derive(Clone, Debug, Default)]
+pub struct Holdings {
+    /// The database that names without one mean.
+    pub database: String,
+    /// The objects; `None` if the server is too old to say.
+    pub objects: Option<BTreeMap<(String, String), Holding>>,
+}
+
+/// What one object holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// The engine's name.
+    pub engine: String,
+    /// The statement that makes it.
+    pub create: String,
+    /// The rows; `None` if the engine does not say.
+    pub rows: Option<u64>,
+    /// The bytes on disk of the active parts.
+    pub bytes: u64,
+    /// The active parts.
+    pub parts: u64,
+    /// The columns, by name.
+    pub columns: BTreeMap<String, ColumnHolding>,
+}
+
+/// What one column holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColumnHolding {
+    /// Its type.
+    pub r#type: String,
+    /// The bytes on disk.
+    pub bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct TableRow {
+    database: String,
+    name: String,
+    engine: String,
+    uuid: String,
+    create_table_query: String,
+    total_rows: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct PartsRow {
+    database: String,
+    table: String,
+    rows: u64,
+    bytes: u64,
+    parts: u64,
+}
+
+#[derive(Deserialize)]
+struct ColumnRow {
+    database: String,
+    table: String,
+    name: String,
+    r#type: String,
+    bytes: u64,
+}
+
+impl Holdings {
+    /// Reads the client's database and others that are named. A server that does not know the columns asked for says nothing.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn read(client: &Client, others: &BTreeSet<String>) -> Result<Self, Error> {
+        const UNKNOWN_IDENTIFIER: i32 = 47;
+        let client = client.read_only();
+        let mut names: Vec<String> = others.iter().map(|name| literal(name)).collect();
+        names.push("currentDatabase()".to_owned());
+        let databases = names.join(", ");
+        let objects = match objects(&client, &databases).await {
+            Ok(objects) => Some(objects),
+            Err(error) if error.is_code(UNKNOWN_IDENTIFIER) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
+            database: client.database().to_owned(),
+            objects,
+        })
+    }
+}
+
+async fn objects(
+    client: &Client,
+    databases: &str,
+) -> Result<BTreeMap<(String, String), Holding>, Error> {
+    let tables = Query::new(format!(
+        "SELECT database, name, engine, toString(uuid) AS uuid, create_table_query, total_rows FROM system.tables WHERE database IN ({databases}) AND NOT is_temporary"
+    ));
+    let parts = Query::new(format!(
+        "SELECT database, table, sum(rows) AS rows, sum(bytes_on_disk) AS bytes, count() AS parts FROM system.parts WHERE active AND database IN ({databases}) GROUP BY database, table"
+    ));
+    let columns = Query::new(format!(
+        "SELECT database, table, name, type, data_compressed_bytes AS bytes FROM system.columns WHERE database IN ({databases})"
+    ));
+    let tables: Vec<TableRow> = client.rows(&tables).await?;
+    let parts: Vec<PartsRow> = client.rows(&parts).await?;
+    let columns: Vec<ColumnRow> = client.rows(&columns).await?;
+    let mut objects = BTreeMap::new();
+    let mut inner = BTreeMap::new();
+    for table in tables {
+        let key = (table.database.clone(), table.name);
+        // A materialized view without TO keeps its rows in a table of this name.
+        inner.insert(
+            (table.database, format!(".inner_id.{}", table.uuid)),
+            key.clone(),
+        );
+        let rows = if is_view(&table.engine) {
+            Some(0)
+        } else {
+            table.total_rows
+        };
+        objects.insert(
+            key,
+            Holding {
+                engine: table.engine,
+                create: table.create_table_query,
+                rows,
+                ..Holding::default()
+            },
+        );
+    }
+    for part in parts {
+        let key = (part.database, part.table);
+        for key in [inner.get(&key), Some(&key)].into_iter().flatten() {
+            if let Some(object) = objects.get_mut(key) {
+                object.rows = Some(part.rows);
+                object.bytes = part.bytes;
+                object.parts = part.parts;
+            }
+        }
+    }
+    for column in columns {
+        if let Some(object) = objects.get_mut(&(column.database, column.table)) {
+            object.columns.insert(
+                column.name,
+                ColumnHolding {
+                    r#type: column.r#type,
+                    bytes: column.bytes,
+                },
+            );
+        }
+    }
+    Ok(objects)
+}
+
+fn is_view(engine: &str) -> bool {
+    matches!(
+        engine,
+        "View" | "MaterializedView" | "LiveView" | "WindowView"
+    )
+}
+
+impl Holding {
+    /// Whether it has no rows of its own that a DROP takes away: a view, a door to elsewhere, or an empty table. `None`: not known.
+    #[must_use]
+    pub fn is_empty(&self) -> Option<bool> {
+        if is_view(&self.engine) && self.parts == 0 {
+            return Some(true);
+        }
+        let door = [
+            "Distributed",
+            "Merge",
+            "Null",
+            "Dictionary",
+            "Kafka",
+            "RabbitMQ",
+            "NATS",
+            "S3Queue",
+            "URL",
+            "MySQL",
+            "PostgreSQL",
+            "MongoDB",
+            "ODBC",
+            "JDBC",
+            "GenerateRandom",
+        ];
+        if door.contains(&self.engine.as_str()) {
+            return Some(true);
+        }
+        self.rows.map(|rows| rows == 0)
+    }
+}
