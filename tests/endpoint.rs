@@ -523,6 +523,46 @@ async fn bodies_are_packed_both_ways() {
 }
 
 #[tokio::test]
+async fn packed_parts_laid_end_to_end_are_read_to_the_last() {
+    // What `cat *.gz`, pigz and `zstd` over several files make: one body of many members.
+    let client = database("e_members").await;
+    execute(
+        &client,
+        "CREATE TABLE t (i UInt64) ENGINE = MergeTree ORDER BY i",
+    )
+    .await;
+    let path = format!(
+        "/?database=e_members&query={}",
+        encode("INSERT INTO t FORMAT TSV")
+    );
+    for encoding in ["gzip", "deflate", "br", "zstd", "lz4"] {
+        let accept = format!("Accept-Encoding: {encoding}");
+        let pack = |rows: &[u8]| {
+            curl_as(
+                Some(&credentials()),
+                "/",
+                &["-H", &accept],
+                Some(&[b"SELECT number FROM numbers(", rows, b")"].concat()),
+            )
+            .body
+        };
+        let content = format!("Content-Encoding: {encoding}");
+        let insert =
+            |body: &[u8]| curl_as(Some(&credentials()), &path, &["-H", &content], Some(body));
+        let parts = [pack(b"1000"), pack(b"10"), pack(b"1")].concat();
+        assert_eq!(insert(&parts).text(), "", "{encoding}");
+        let behind = insert(&[&pack(b"1000")[..], b"no member"].concat());
+        assert_eq!(behind.code(), "500/271", "{encoding}");
+        let broken_off = insert(&parts[..parts.len() - 3]);
+        assert_eq!(broken_off.code(), "500/271", "{encoding}");
+    }
+    assert_eq!(
+        table(&client, "SELECT count() AS n, sum(i) AS s FROM t").await,
+        format!("{} | {}", 5 * 1011, 5 * (999 * 500 + 45))
+    );
+}
+
+#[tokio::test]
 async fn large_results_stream_and_headers_stand_once() {
     let rows = 3_000_000;
     let lines = |text: &[u8]| text.split(|byte| *byte == b'\n').count() - 1;

@@ -35,13 +35,21 @@ impl Body {
     ) -> Result<Self, Exception> {
         let bytes = body.into_data_stream().map_err(std::io::Error::other);
         let raw = StreamReader::new(bytes);
+        // An encoded body may be several laid end to end (`cat *.gz`, pigz): a decoder that stops after the first would lose rows.
+        macro_rules! all_members {
+            ($decoder:ident) => {{
+                let mut decoder = codec::$decoder::new(raw);
+                decoder.multiple_members(true);
+                Box::pin(decoder)
+            }};
+        }
         let reader: Pin<Box<dyn AsyncRead + Send>> = match encoding {
             "" | "identity" => Box::pin(raw),
-            "gzip" | "x-gzip" => Box::pin(codec::GzipDecoder::new(raw)),
-            "deflate" => Box::pin(codec::ZlibDecoder::new(raw)),
-            "br" => Box::pin(codec::BrotliDecoder::new(raw)),
-            "zstd" => Box::pin(codec::ZstdDecoder::new(raw)),
-            "lz4" => Box::pin(codec::Lz4Decoder::new(raw)),
+            "gzip" | "x-gzip" => all_members!(GzipDecoder),
+            "deflate" => all_members!(ZlibDecoder),
+            "br" => all_members!(BrotliDecoder),
+            "zstd" => all_members!(ZstdDecoder),
+            "lz4" => all_members!(Lz4Decoder),
             other => {
                 return Err(Exception::new(
                     48,
