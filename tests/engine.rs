@@ -81,10 +81,14 @@ struct Serve {
 
 impl Serve {
     fn start(args: &[&str]) -> Self {
+        Self::with_key("open sesame", args)
+    }
+
+    fn with_key(key: &str, args: &[&str]) -> Self {
         let mut child = Command::new(program())
             .args(["serve", "--port", "0", "--password-env", "THE_KEY"])
             .args(args)
-            .env("THE_KEY", "open sesame")
+            .env("THE_KEY", key)
             .env("HOUSEWRIGHT_LIBCHDB", library())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -99,7 +103,7 @@ impl Serve {
             name: None,
             url: url.trim().to_owned(),
             user: "default".to_owned(),
-            password: Some(Secret::new("open sesame")),
+            password: Some(Secret::new(key)),
             ca_file: None,
         };
         Self { child, server }
@@ -501,6 +505,45 @@ fn serve_refuses_what_would_open_it_to_others() {
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("could not listen"), "{said}");
     signal(first.child.id(), "-TERM");
+}
+
+#[test]
+fn a_password_of_any_characters_is_taken_however_it_is_given() {
+    let key = "p@ss/w#rd%? x:'\"\\é€";
+    let mut serve = Serve::with_key(key, &[]);
+    let url = &serve.server.url;
+    let dir = Utf8TempDir::new().unwrap();
+    fs_err::create_dir(dir.path().join("migrations")).unwrap();
+    let file = dir.path().join("password");
+    fs_err::write(&file, format!("{key}\r\n")).unwrap();
+    let encoded = "p%40ss%2Fw%23rd%25%3F%20x%3A%27%22%5C%C3%A9%E2%82%AC";
+    for (name, value, url) in [
+        ("HOUSEWRIGHT_PASSWORD", key, url.clone()),
+        ("HOUSEWRIGHT_PASSWORD_FILE", file.as_str(), url.clone()),
+        (
+            "UNUSED",
+            "",
+            url.replace("http://", &format!("http://default:{encoded}@")),
+        ),
+    ] {
+        let output = Command::new(program())
+            .args(["status", "--schema", dir.path().as_str()])
+            .env("HOUSEWRIGHT_URL", url)
+            .env(name, value)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {said}");
+    }
+    // As curl sends it: Basic.
+    let output = Command::new("curl")
+        .args(["--silent", "--user", &format!("default:{key}"), url])
+        .args(["--data", "SELECT 'in'"])
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"in\n");
+    signal(serve.child.id(), "-TERM");
+    assert!(ended(&mut serve.child).success());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use base64::Engine as _;
 
 use crate::config::Secret;
 use crate::engine::server::Options;
-use crate::engine::server::request::Parameters;
+use crate::engine::server::request::{Parameters, text};
 use crate::engine::server::status::Exception;
 
 pub(crate) struct Access {
@@ -59,12 +59,7 @@ impl Access {
         headers: &HeaderMap,
         parameters: &Parameters,
     ) -> Result<(), Exception> {
-        let header = |name: &str| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned)
-        };
+        let header = |name: &str| text(headers, name);
         let basic = header("authorization").and_then(|value| basic(&value));
         let user = header("x-clickhouse-user")
             .or_else(|| parameters.get("user").map(str::to_owned))

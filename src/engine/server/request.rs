@@ -180,8 +180,9 @@ impl Request {
     }
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    Some(headers.get(name)?.to_str().ok()?.to_owned())
+/// A header's value. Clients send passwords and names in UTF-8, as they are.
+pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    String::from_utf8(headers.get(name)?.as_bytes().to_vec()).ok()
 }
 
 /// A version 4 UUID.
