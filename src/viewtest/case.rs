@@ -493,7 +493,11 @@ impl Reader<'_> {
         };
         let statements = split(&text);
         match statements.as_slice() {
-            [statement] if fences.next().is_none() => Some(statement.sql().to_owned()),
+            // Rows that stand in the statement are part of it.
+            [statement] if fences.next().is_none() => Some(match statement.data() {
+                Some(data) => format!("{}\n{data}", statement.sql()),
+                None => statement.sql().to_owned(),
+            }),
             _ => {
                 self.complain(
                     span,
@@ -745,6 +749,19 @@ mod tests {
             fingerprint(&STORY.replace("SELECT 1", "SELECT 2"))
         );
         assert_ne!(fingerprint(STORY), fingerprint(&STORY.replace("NULL", "x")));
+    }
+
+    #[test]
+    fn rows_in_a_statement_are_part_of_it() {
+        let text = "# t\n\n## execute\n\n```sql\nINSERT INTO e FORMAT JSONEachRow\n{\"a\": 1}\n```\n\n## query\n\n```sql\nSELECT 1\n```\n";
+        let case = parse(text).unwrap();
+        let Some(Action::Execute { sql }) = case.steps.first().map(|step| &step.action) else {
+            panic!("{:?}", case.steps)
+        };
+        assert_eq!(
+            sql.trim_end(),
+            "INSERT INTO e FORMAT JSONEachRow\n{\"a\": 1}"
+        );
     }
 
     #[test]
