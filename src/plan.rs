@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how a statement is executed or shown. What stands in the way is a refusal with its remedy, never a guess.
 
+mod back;
 mod basis;
 mod effect;
 
@@ -13,8 +14,9 @@ use crate::catalog::Holdings;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::journal::{Condition, Journal, Record, records};
 use crate::migration::{Migration, Migrations};
-use crate::sql::{Allowance, Class, Kind, Span, allowance, header};
+use crate::sql::{Allowance, Class, Kind, Span, Statement, allowance, header};
 
+pub use crate::plan::back::Reach;
 pub use crate::plan::basis::Basis;
 pub use crate::plan::effect::Effect;
 
@@ -103,6 +105,16 @@ pub enum State {
         /// Its number.
         statement: u32,
     },
+    /// A rollback was begun and is not at its end; `rollback` continues it.
+    RollingBack {
+        /// How many statements of its down section are done.
+        done: u32,
+    },
+    /// A statement of the down section was begun and its end never recorded.
+    RollbackInDoubt {
+        /// Its number.
+        statement: u32,
+    },
     /// The file is not what was applied.
     Changed {
         /// The first statement that differs.
@@ -158,6 +170,37 @@ pub struct Step {
 }
 
 impl Step {
+    /// A statement of an up section; whose, and what goes with it, is for the caller to say.
+    fn of(statement: &Statement, number: u32, total: u32) -> Self {
+        Self {
+            version: 0,
+            name: String::new(),
+            direction: Direction::Up,
+            path: Utf8PathBuf::new(),
+            offset: statement.span.start,
+            line: statement.line,
+            column: statement.column,
+            number,
+            total,
+            sql: statement.sql().to_owned(),
+            data: statement.data().map(str::to_owned),
+            kind: statement.header.kind,
+            label: statement.header.label.clone(),
+            class: statement.header.class,
+            objects: statement
+                .header
+                .objects
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            sha256: statement.fingerprint(),
+            file_sha256: String::new(),
+            down_sql: String::new(),
+            allowance: None,
+            effect: None,
+        }
+    }
+
     /// The bytes it covers in its file.
     #[must_use]
     pub fn location(&self) -> Location {
@@ -188,9 +231,8 @@ impl Step {
 }
 
 impl Plan {
-    /// Decides what to do.
-    #[must_use]
-    pub fn make(migrations: &Migrations, journal: &Journal, options: Options) -> Self {
+    /// How everything stands, and nothing to do.
+    fn stand(migrations: &Migrations, journal: &Journal) -> Self {
         let records = records(journal);
         let mut standings: BTreeMap<u64, Standing> = records
             .values()
@@ -200,14 +242,20 @@ impl Plan {
             let record = records.get(&migration.version);
             standings.insert(migration.version, standing(migration, record));
         }
-        let mut plan = Self {
+        Self {
             standings: standings.into_values().collect(),
             steps: Vec::new(),
             refusals: Vec::new(),
             destructive: Vec::new(),
             journal_position: journal.position(),
             basis: None,
-        };
+        }
+    }
+
+    /// Decides what to do.
+    #[must_use]
+    pub fn make(migrations: &Migrations, journal: &Journal, options: Options) -> Self {
+        let mut plan = Self::stand(migrations, journal);
         plan.refuse(migrations, options);
         for migration in migrations.iter() {
             let wanted = options.to.is_none_or(|to| migration.version <= to);
@@ -217,7 +265,11 @@ impl Plan {
                         State::Pending => 0,
                         State::Partial { done } => done,
                         State::Failed { statement } | State::InDoubt { statement } => statement - 1,
-                        State::Applied | State::Changed { .. } | State::Missing => u32::MAX,
+                        State::Applied
+                        | State::RollingBack { .. }
+                        | State::RollbackInDoubt { .. }
+                        | State::Changed { .. }
+                        | State::Missing => u32::MAX,
                     });
             if wanted {
                 plan.steps
@@ -299,7 +351,10 @@ impl Plan {
                     refusal("missing-migration", format!("{title} was applied, and there is no file of that version"))
                         .help("bring the file back (`git checkout`), or switch to the branch that has it; a migration that was applied is never taken away, only followed by another"),
                 ),
-                State::InDoubt { statement } => refusals.push(in_doubt(standing, statement).at(at(statement))),
+                State::InDoubt { .. } | State::RollbackInDoubt { .. } => {
+                    refusals.extend(doubts(migrations, standing));
+                }
+                State::RollingBack { done } => refusals.push(unfinished(standing, done)),
                 State::Pending
                     if !options.out_of_order
                         && options.to.is_none_or(|to| standing.version <= to)
@@ -355,16 +410,22 @@ fn destructive(step: &Step, lost: &str, effect: &Effect) -> Diagnostic {
     })
 }
 
-fn in_doubt(standing: &Standing, statement: u32) -> Diagnostic {
+fn in_doubt(standing: &Standing, direction: Direction, statement: u32) -> Diagnostic {
     let title = title(standing.version, &standing.name);
+    let (section, option, verb) = match direction {
+        Direction::Up => ("", "", "apply"),
+        Direction::Down => ("the down section of ", "--down ", "rollback"),
+    };
     let diagnostic = refusal(
         "in-doubt",
-        format!("statement {statement} of {title} was begun, and nobody wrote down how it ended"),
+        format!(
+            "statement {statement} of {section}{title} was begun, and nobody wrote down how it ended"
+        ),
     );
-    let begun = standing
-        .record
-        .as_ref()
-        .and_then(|record| record.statements.get(&statement));
+    let begun = standing.record.as_ref().and_then(|record| match direction {
+        Direction::Up => record.statements.get(&statement),
+        Direction::Down => record.down.get(&statement),
+    });
     let diagnostic = match begun {
         Some(begun) => diagnostic
             .note(format!("it was: {}", first_line(&begun.sql)))
@@ -375,8 +436,49 @@ fn in_doubt(standing: &Standing, statement: u32) -> Diagnostic {
         None => diagnostic,
     };
     diagnostic.help(format!(
-        "look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair --done {version}:{statement}` if it is, `housewright repair --retry {version}:{statement}` if it is not, and `apply` again",
+        "look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair {option}--done {version}:{statement}` if it is, `housewright repair {option}--retry {version}:{statement}` if it is not, and `{verb}` again",
         version = standing.version,
+    ))
+}
+
+/// What nobody wrote down the end of.
+fn doubts(migrations: &Migrations, standing: &Standing) -> Option<Diagnostic> {
+    match standing.state {
+        State::InDoubt { statement } => {
+            let migration = migrations.get(standing.version);
+            let at = migration.and_then(|migration| location(migration, statement));
+            Some(in_doubt(standing, Direction::Up, statement).at(at))
+        }
+        State::RollbackInDoubt { statement } => {
+            Some(in_doubt(standing, Direction::Down, statement))
+        }
+        _ => None,
+    }
+}
+
+fn unfinished(standing: &Standing, done: u32) -> Diagnostic {
+    let title = title(standing.version, &standing.name);
+    let diagnostic = refusal(
+        "rollback-unfinished",
+        format!(
+            "the rollback of {title} was begun and is not at its end: statement {} of its down section is next",
+            done + 1
+        ),
+    );
+    let failed = standing
+        .record
+        .as_ref()
+        .and_then(|record| record.down.get(&(done + 1)))
+        .filter(|next| !next.error.is_empty());
+    let diagnostic = match failed {
+        Some(failed) => diagnostic
+            .note(format!("it is: {}", first_line(&failed.sql)))
+            .note(format!("the last time: {}", failed.error)),
+        None => diagnostic,
+    };
+    diagnostic.help(format!(
+        "`housewright rollback` continues it; if the effect of that statement is there already, `housewright repair --down --done {}:{}` first",
+        standing.version, done + 1
     ))
 }
 
@@ -392,7 +494,7 @@ fn missing(record: &Record) -> Standing {
     Standing {
         version: record.version,
         name: record.name.clone(),
-        state: State::Missing,
+        state: rolling_back(record).unwrap_or(State::Missing),
         statements: record.total,
         record: Some(record.clone()),
     }
@@ -410,6 +512,9 @@ fn standing(migration: &Migration, record: Option<&Record>) -> Standing {
 
 /// Formatting and comments may change after a migration was applied; a statement may not. What was not executed yet may.
 fn state(migration: &Migration, record: &Record) -> State {
+    if let Some(state) = rolling_back(record) {
+        return state;
+    }
     let done = record.done();
     let differs = (1..=done).find(|number| {
         let recorded = record
@@ -433,6 +538,21 @@ fn state(migration: &Migration, record: &Record) -> State {
         Condition::Partial { done } => State::Partial { done },
         Condition::Failed { statement } => State::Failed { statement },
         Condition::InDoubt { statement } => State::InDoubt { statement },
+    }
+}
+
+fn rolling_back(record: &Record) -> Option<State> {
+    let doubt = record
+        .down
+        .iter()
+        .find(|(_, statement)| statement.state == crate::journal::State::Started);
+    match doubt {
+        Some((statement, _)) => Some(State::RollbackInDoubt {
+            statement: *statement,
+        }),
+        None => (!record.down.is_empty()).then(|| State::RollingBack {
+            done: record.rolled_back(),
+        }),
     }
 }
 
@@ -460,25 +580,7 @@ fn steps(migration: &Migration) -> impl Iterator<Item = Step> + '_ {
         .map(move |((statement, end), number)| Step {
             version: migration.version,
             name: migration.name.clone(),
-            direction: Direction::Up,
             path: migration.path.clone(),
-            offset: statement.span.start,
-            line: statement.line,
-            column: statement.column,
-            number,
-            total,
-            sql: statement.sql().to_owned(),
-            data: statement.data().map(str::to_owned),
-            kind: statement.header.kind,
-            label: statement.header.label.clone(),
-            class: statement.header.class,
-            objects: statement
-                .header
-                .objects
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            sha256: statement.fingerprint(),
             file_sha256: migration.sha256.clone(),
             down_sql: down_sql.to_owned(),
             allowance: allowance(
@@ -488,7 +590,7 @@ fn steps(migration: &Migration) -> impl Iterator<Item = Step> + '_ {
                     .unwrap_or_default(),
                 "destructive",
             ),
-            effect: None,
+            ..Step::of(statement, number, total)
         })
 }
 

@@ -1161,6 +1161,7 @@ fn the_help_is_a_manual() {
       status       Show which migrations are applied, pending, changed, missing or in doubt
       plan         Show what `apply` would do, statement by statement; nothing is written anywhere
       apply        Apply pending migrations: lock, execute, write down each step
+      rollback     Take back what was applied, with the down sections that were stored then
       repair       Record the checksums of the files, or settle a statement in doubt
       unlock       Break the lock of a run that is gone, and show whose it was
       statements   Show how files are split into statements, and what each is

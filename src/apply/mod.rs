@@ -13,7 +13,7 @@ use crate::catalog::Holdings;
 use crate::clickhouse::{Client, Query};
 use crate::journal::{Fact, Journal, Lock, LockError, Owner, State, Writer};
 use crate::migration::Migrations;
-use crate::plan::{Basis, Options, Plan, Step};
+use crate::plan::{Basis, Options, Plan, Reach, Step};
 
 pub use crate::apply::judge::{Verdict, judge};
 
@@ -154,10 +154,46 @@ pub async fn apply(
 ) -> Result<Outcome, Failure> {
     let work = Work {
         migrations,
-        options,
+        task: Task::Apply(options),
         basis: None,
     };
     perform(client, work, owner, stop, events).await
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Task {
+    /// Bring the database to where the migrations say.
+    Apply(Options),
+    /// Take back what was applied, with the down sections stored then.
+    RollBack {
+        /// How far.
+        reach: Reach,
+        /// Execute statements that destroy data although nothing in their section allows it.
+        allow_destructive: bool,
+    },
+}
+
+impl Task {
+    /// Decides what to do for it.
+    #[must_use]
+    pub fn plan(self, migrations: &Migrations, journal: &Journal) -> Plan {
+        match self {
+            Self::Apply(options) => Plan::make(migrations, journal, options),
+            Self::RollBack { reach, .. } => Plan::back(migrations, journal, reach),
+        }
+    }
+
+    /// Whether statements may destroy data although nothing beside them allows it.
+    #[must_use]
+    pub fn allows_destruction(self) -> bool {
+        match self {
+            Self::Apply(options) => options.allow_destructive,
+            Self::RollBack {
+                allow_destructive, ..
+            } => allow_destructive,
+        }
+    }
 }
 
 /// What to do, and the plan that somebody read before.
@@ -166,12 +202,12 @@ pub struct Work<'a> {
     /// The files.
     pub migrations: &'a Migrations,
     /// What is asked for.
-    pub options: Options,
+    pub task: Task,
     /// What the plan was made from that is to be executed; nothing is executed if that has moved.
     pub basis: Option<&'a Basis>,
 }
 
-/// Does the work, as [`apply`] does.
+/// Does the work: one lock, one journal, the same care in both directions.
 ///
 /// # Errors
 /// [`Failure`].
@@ -236,14 +272,14 @@ async fn run(
 
 async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), FailureKind> {
     let journal = Journal::read(client).await?;
-    let mut plan = Plan::make(work.migrations, &journal, work.options);
+    let mut plan = work.task.plan(work.migrations, &journal);
     if !plan.refusals.is_empty() {
         return Err(FailureKind::Refused(Box::new(plan)));
     }
     if plan.steps.is_empty() && work.basis.is_none() {
         return Ok((journal, plan));
     }
-    weigh(client, &mut plan, work.options.allow_destructive).await?;
+    weigh(client, &mut plan, work.task.allows_destruction()).await?;
     if let (Some(basis), Some(now)) = (work.basis, &plan.basis) {
         let moved = basis.moved(now);
         if !moved.is_empty() {

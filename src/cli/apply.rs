@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::anyhow;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::apply::{Event, FailureKind, Work};
+use crate::apply::{Event, FailureKind, Outcome, Task, Work};
 use crate::cli::connect::{Connection, connect, owner};
 use crate::cli::plan::{Selection, show};
 use crate::cli::printer::Printer;
@@ -15,7 +15,7 @@ use crate::cli::{Context, Stop};
 use crate::clickhouse::Client;
 use crate::journal::LockError;
 use crate::migration::Migrations;
-use crate::plan::title;
+use crate::plan::{Basis, Direction, title};
 use crate::report;
 use crate::report::plan::Written;
 
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
     if args.dry_run {
-        return show(args.selection, context).await;
+        return show(Task::Apply(args.selection.options()), context).await;
     }
     let written = args.plan.as_deref().map(read).transpose()?;
     let connection = connect(context).await?;
@@ -87,10 +87,34 @@ async fn perform(
         options.to = written.to;
         options.out_of_order = written.out_of_order;
     }
+    let task = Task::Apply(options);
+    let basis = written.as_ref().map(|written| &written.basis);
+    let outcome = carry_out(task, basis, &migrations, connection, context).await?;
+    if !migrations.sum_findings.is_empty() {
+        // Here, where a schema is made, the sum file follows the files; a server only takes what it says.
+        migrations.write_sum()?;
+        printer.talk(&format!(
+            "recorded the checksums in {}",
+            crate::migration::SUM_FILE
+        ));
+    }
+    say(&outcome, task, connection, context);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Does it, and says what happens; what goes wrong is said as well.
+pub(crate) async fn carry_out(
+    task: Task,
+    basis: Option<&Basis>,
+    migrations: &Migrations,
+    connection: &Connection,
+    context: &Context,
+) -> Result<Outcome, Stop> {
+    let printer = &context.printer;
     let work = Work {
-        migrations: &migrations,
-        options,
-        basis: written.as_ref().map(|written| &written.basis),
+        migrations,
+        task,
+        basis,
     };
     let stop = stop_on_signal();
     let result = crate::apply::perform(
@@ -101,39 +125,34 @@ async fn perform(
         &mut |event| show_event(printer, &event),
     )
     .await;
+    let failure = match result {
+        Ok(outcome) => return Ok(outcome),
+        Err(failure) => failure,
+    };
     let (target, database) = (&connection.target, &connection.settings.database);
-    let outcome = match result {
-        Ok(outcome) => outcome,
-        Err(failure) => {
-            let code = code(&failure.kind);
-            if printer.is_json() {
-                printer.data(&report::apply::failure_json(&failure, target, database));
-            } else {
-                match &failure.kind {
-                    FailureKind::Lock(error) => printer.error(code, &report::causes(error)),
-                    FailureKind::Journal(error) => printer.error(code, &report::causes(error)),
-                    FailureKind::ClickHouse(error) => printer.error(code, &report::causes(error)),
-                    _ => printer.draw(&report::apply::findings(&failure), Some(&migrations)),
-                }
-            }
-            return Err(Stop::said(code));
-        }
-    };
-    if !migrations.sum_findings.is_empty() {
-        // Here, where a schema is made, the sum file follows the files; a server only takes what it says.
-        migrations.write_sum()?;
-        printer.talk(&format!(
-            "recorded the checksums in {}",
-            crate::migration::SUM_FILE
-        ));
-    }
-    let text = if printer.is_json() {
-        report::apply::json(&outcome, target, database)
+    let code = code(&failure.kind);
+    if printer.is_json() {
+        printer.data(&report::apply::failure_json(&failure, target, database));
     } else {
-        report::apply::human(&outcome, target, database)
+        match &failure.kind {
+            FailureKind::Lock(error) => printer.error(code, &report::causes(error)),
+            FailureKind::Journal(error) => printer.error(code, &report::causes(error)),
+            FailureKind::ClickHouse(error) => printer.error(code, &report::causes(error)),
+            _ => printer.draw(&report::apply::findings(&failure), Some(migrations)),
+        }
+    }
+    Err(Stop::said(code))
+}
+
+/// Says how it ended.
+pub(crate) fn say(outcome: &Outcome, task: Task, connection: &Connection, context: &Context) {
+    let (target, database) = (&connection.target, &connection.settings.database);
+    let text = if context.printer.is_json() {
+        report::apply::json(outcome, target, database)
+    } else {
+        report::apply::human(outcome, task, target, database)
     };
-    printer.data(&text);
-    Ok(ExitCode::SUCCESS)
+    context.printer.data(&text);
 }
 
 /// Who has to act.
@@ -186,8 +205,9 @@ pub(crate) fn show_event(printer: &Printer, event: &Event<'_>) {
         Event::Locked => printer.detail("locked"),
         Event::Started { step } => printer.detail(&format!("executing {}", step.sql)),
         Event::Done { step, took } => printer.talk(&format!(
-            "  {} {}/{}  {} {}  {}",
+            "  {}{} {}/{}  {} {}  {}",
             title(step.version, &step.name),
+            if step.direction == Direction::Down { " down" } else { "" },
             step.number,
             step.total,
             step.label,

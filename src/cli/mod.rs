@@ -11,6 +11,7 @@ mod new;
 mod plan;
 mod printer;
 mod repair;
+mod rollback;
 mod seed;
 mod serve;
 mod shell;
@@ -113,6 +114,7 @@ enum Verb {
     Status(status::Args),
     Plan(plan::Args),
     Apply(apply::Args),
+    Rollback(rollback::Args),
     Repair(repair::Args),
     Unlock(unlock::Args),
     Statements(statements::Args),
@@ -182,6 +184,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Status(args) => status::run(args, context).await,
         Verb::Plan(args) => plan::run(args, context).await,
         Verb::Apply(args) => apply::run(args, context).await,
+        Verb::Rollback(args) => rollback::run(args, context).await,
         Verb::Repair(args) => repair::run(args, context).await,
         Verb::Unlock(args) => unlock::run(args, context).await,
         Verb::Statements(args) => statements::run(&args, context),

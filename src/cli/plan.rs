@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use crate::apply::Task;
 use crate::cli::connect::connect;
 use crate::cli::{Context, Stop};
 use crate::journal::Journal;
 use crate::migration::Migrations;
-use crate::plan::{Options, Plan};
+use crate::plan::Options;
 use crate::report;
 
 /// Show what `apply` would do, statement by statement; nothing is written anywhere
@@ -41,23 +42,23 @@ impl Selection {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
-    show(args.selection, context).await
+    show(Task::Apply(args.selection.options()), context).await
 }
 
-/// The plan, for `plan` and for `apply --dry-run`.
-pub(crate) async fn show(selection: Selection, context: &Context) -> Result<ExitCode, Stop> {
+/// The plan, for `plan` and for `--dry-run` of `apply` and `rollback`.
+pub(crate) async fn show(task: Task, context: &Context) -> Result<ExitCode, Stop> {
     let connection = connect(context).await?;
     let result = async {
         let migrations = Migrations::load(&connection.settings.schema)?;
         let journal = Journal::read(&connection.client.read_only()).await?;
-        let mut plan = Plan::make(&migrations, &journal, selection.options());
+        let mut plan = task.plan(&migrations, &journal);
         // Findings of the sum file stand in the way of `apply` on a server; an embedded engine's `apply` mends them.
         let mut refusals = plan.refusals.clone();
-        if !connection.is_embedded() {
+        if !connection.is_embedded() && matches!(task, Task::Apply(_)) {
             refusals.extend(migrations.sum_findings.iter().cloned());
         }
         let verdicts = if refusals.is_empty() {
-            crate::apply::weigh(&connection.client, &mut plan, selection.allow_destructive).await?;
+            crate::apply::weigh(&connection.client, &mut plan, task.allows_destruction()).await?;
             crate::apply::judge(&connection.client, &plan.steps)
                 .await?
                 .unwrap_or_default()
@@ -82,14 +83,9 @@ pub(crate) async fn show(selection: Selection, context: &Context) -> Result<Exit
     }
     let printer = &context.printer;
     if printer.is_json() {
-        printer.data(&report::plan::json(
-            &plan,
-            selection.options(),
-            &target,
-            &database,
-        ));
+        printer.data(&report::plan::json(&plan, task, &target, &database));
     } else {
-        printer.data(&report::plan::human(&plan, &target, &database));
+        printer.data(&report::plan::human(&plan, task, &target, &database));
         if !plan.destructive.is_empty() {
             printer.draw(&plan.destructive, Some(&migrations));
         }

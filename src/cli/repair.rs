@@ -7,8 +7,9 @@ use anyhow::anyhow;
 use crate::cli::connect::{connect, owner};
 use crate::cli::{Context, Stop};
 use crate::config::resolve;
-use crate::journal::{Fact, Journal, Lock, State, Writer};
+use crate::journal::{Fact, Journal, Lock, State, Writer, records};
 use crate::migration::Migrations;
+use crate::plan::Direction;
 
 /// Record the checksums of the files, or settle a statement in doubt
 ///
@@ -22,6 +23,9 @@ pub(crate) struct Args {
     /// The effect of this statement is not there; the next `apply` executes it
     #[arg(long, value_name = "VERSION:STATEMENT")]
     retry: Option<String>,
+    /// The statement is one of the down section, of a rollback
+    #[arg(long)]
+    down: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
@@ -41,8 +45,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         }
     };
     let (version, statement) = parse(&which)?;
+    let direction = if args.down {
+        Direction::Down
+    } else {
+        Direction::Up
+    };
     let connection = connect(context).await?;
-    let result = settle(version, statement, state, &connection.client, context).await;
+    let result = settle(
+        (version, statement),
+        direction,
+        state,
+        &connection.client,
+        context,
+    )
+    .await;
     connection.end().await;
     result
 }
@@ -55,8 +71,8 @@ fn parse(which: &str) -> Result<(u64, u32), Stop> {
 }
 
 async fn settle(
-    version: u64,
-    statement: u32,
+    (version, statement): (u64, u32),
+    direction: Direction,
     state: State,
     client: &crate::clickhouse::Client,
     context: &Context,
@@ -68,8 +84,14 @@ async fn settle(
         let last = journal
             .facts()
             .iter()
-            .rfind(|fact| fact.version == version && fact.statement == statement && fact.direction == "up");
-        let Some(begun) = last.filter(|fact| fact.state == State::Started) else {
+            .rfind(|fact| fact.version == version && fact.statement == statement && fact.direction == direction.word());
+        // A statement of a stored down section cannot be corrected, so one that was refused may be called done.
+        let settles = |fact: &&Fact| match fact.state {
+            State::Started => true,
+            State::Failed => direction == Direction::Down && state == State::Done,
+            State::Done => false,
+        };
+        let Some(begun) = last.filter(settles) else {
             return Err(Stop::usage(anyhow!(
                 "statement {statement} of migration {version:04} is not in doubt; `housewright status` shows what is"
             )));
@@ -83,16 +105,24 @@ async fn settle(
                 State::Failed => "settled by hand: its effect is not there".to_owned(),
                 _ => String::new(),
             },
+            error_code: 0,
             ..begun.clone()
         };
         Writer::open(client, &journal).await?.append(vec![fact]).await?;
-        Ok(())
+        let known = records(&Journal::read(client).await?);
+        Ok(known.contains_key(&version))
     }
     .await;
     lock.release().await?;
-    result?;
-    context.printer.talk(&format!(
-        "recorded; `housewright apply` goes on with migration {version:04}"
-    ));
+    let known = result?;
+    context.printer.talk(&match direction {
+        Direction::Up => {
+            format!("recorded; `housewright apply` goes on with migration {version:04}")
+        }
+        Direction::Down if known => {
+            format!("recorded; `housewright rollback` goes on with migration {version:04}")
+        }
+        Direction::Down => format!("recorded; migration {version:04} is rolled back"),
+    });
     Ok(ExitCode::SUCCESS)
 }

@@ -19,6 +19,8 @@ pub struct Record {
     pub statements: BTreeMap<u32, RecordedStatement>,
     /// The down section as it was then.
     pub down_sql: String,
+    /// The statements of the down section that were begun, by number; a rollback that is at its end leaves no record.
+    pub down: BTreeMap<u32, RecordedStatement>,
 }
 
 /// What the journal knows of one statement: its last fact.
@@ -85,16 +87,16 @@ impl Record {
         }
     }
 
+    /// How many statements of the down section are done, counted from the first without a gap.
+    #[must_use]
+    pub fn rolled_back(&self) -> u32 {
+        leading(&self.down)
+    }
+
     /// How many statements are done, counted from the first without a gap.
     #[must_use]
     pub fn done(&self) -> u32 {
-        (1..=self.total)
-            .take_while(|number| {
-                self.statements
-                    .get(number)
-                    .is_some_and(|statement| statement.state == State::Done)
-            })
-            .fold(0, |_, number| number)
+        leading(&self.statements).min(self.total)
     }
 
     /// When the last fact was written, in seconds since 1970.
@@ -117,11 +119,30 @@ impl Record {
     }
 }
 
-/// The migrations that the journal knows, by version.
+/// How many are done, from 1 on without a gap.
+fn leading(statements: &BTreeMap<u32, RecordedStatement>) -> u32 {
+    let done = (1..)
+        .zip(statements)
+        .take_while(|(expected, (number, statement))| {
+            expected == *number && statement.state == State::Done
+        });
+    u32::try_from(done.count()).unwrap_or(u32::MAX)
+}
+
+/// The migrations that the journal knows, by version; one that was rolled back to the end is not among them.
 #[must_use]
 pub fn records(journal: &Journal) -> BTreeMap<u64, Record> {
     let mut records: BTreeMap<u64, Record> = BTreeMap::new();
-    for fact in journal.facts().iter().filter(|fact| fact.direction == "up") {
+    for fact in journal.facts() {
+        if fact.direction == "down" {
+            if let Some(record) = records.get_mut(&fact.version) {
+                record.down.insert(fact.statement, recorded(fact));
+                if record.rolled_back() >= fact.statements {
+                    records.remove(&fact.version);
+                }
+            }
+            continue;
+        }
         let record = records.entry(fact.version).or_insert_with(|| Record {
             version: fact.version,
             name: String::new(),
@@ -129,6 +150,7 @@ pub fn records(journal: &Journal) -> BTreeMap<u64, Record> {
             total: 0,
             statements: BTreeMap::new(),
             down_sql: String::new(),
+            down: BTreeMap::new(),
         });
         // The last fact's words hold: a migration continued after an edit of its unapplied rest has a new file and a new total.
         record.name.clone_from(&fact.name);

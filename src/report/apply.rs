@@ -2,21 +2,29 @@
 
 use serde::Serialize;
 
-use crate::apply::{Failure, FailureKind, Outcome, Verdict};
+use crate::apply::{Failure, FailureKind, Outcome, Task, Verdict};
 use crate::clickhouse;
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::plan::{Step, title};
+use crate::plan::{Direction, Step, title};
 use crate::report::{JSON_VERSION, causes, count, duration};
 use crate::sql::Span;
 
 /// A good end, for a person.
 #[must_use]
-pub fn human(outcome: &Outcome, target: &str, database: &str) -> String {
+pub fn human(outcome: &Outcome, task: Task, target: &str, database: &str) -> String {
+    let back = matches!(task, Task::RollBack { .. });
+    if outcome.executed.is_empty() && back {
+        return format!("{database} on {target}: nothing to roll back\n");
+    }
     if outcome.executed.is_empty() {
         return format!("{database} on {target} is up to date: nothing was executed\n");
     }
     let stopped = if outcome.stopped {
-        "; stopped as asked, `apply` goes on from here"
+        if back {
+            "; stopped as asked, `rollback` goes on from here"
+        } else {
+            "; stopped as asked, `apply` goes on from here"
+        }
     } else {
         ""
     };
@@ -40,8 +48,13 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
                 .at(Some(place(step, None)))
                 .note(causes(cause));
             vec![
-                state(finding, failure, step)
-                    .help("correct the file and `apply` again: it continues with this statement"),
+                state(finding, failure, step).help(match step.direction {
+                    Direction::Up => "correct the file and `apply` again: it continues with this statement".to_owned(),
+                    Direction::Down => format!(
+                        "mend what stands in its way and `rollback` again: it continues with this statement; if its effect is there already, `housewright repair --down --done {}:{}` first",
+                        step.version, step.number
+                    ),
+                }),
             ]
         }
         FailureKind::InDoubt { step, error: cause } => {
@@ -66,8 +79,19 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
             .at(Some(place(step, None)))
             .note(causes(cause));
             vec![state(finding, failure, step).help(format!(
-                "when the server is back: `housewright repair --done {}:{}`, then `apply` again",
-                step.version, step.number
+                "when the server is back: `housewright repair {}--done {}:{}`, then `{}` again",
+                if step.direction == Direction::Down {
+                    "--down "
+                } else {
+                    ""
+                },
+                step.version,
+                step.number,
+                if step.direction == Direction::Down {
+                    "rollback"
+                } else {
+                    "apply"
+                }
             ))]
         }
         FailureKind::Lock(cause) => vec![error("locked", causes(cause))],
@@ -103,7 +127,10 @@ pub fn malformed(verdicts: &[Verdict]) -> Vec<Diagnostic> {
             .at(Some(place(step, verdict.offset)))
             .note(shortened(&verdict.exception.to_string()))
             .note("nothing was executed")
-            .help("correct the file and `apply` again")
+            .help(match step.direction {
+                Direction::Up => "correct the file and `apply` again",
+                Direction::Down => "write a migration that takes it back (`housewright new`)",
+            })
         })
         .collect()
 }
@@ -153,7 +180,12 @@ fn state(finding: Diagnostic, failure: &Failure, step: &Step) -> Diagnostic {
         ),
     };
     finding.note(format!(
-        "{ahead}; of {} {} of {} are done",
+        "{ahead}; of {}{} {} of {} are done",
+        if step.direction == Direction::Down {
+            "the down section of "
+        } else {
+            ""
+        },
         title(step.version, &step.name),
         step.number - 1,
         step.total

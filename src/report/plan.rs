@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::apply::Task;
 use crate::plan::{Basis, Options, Plan, Step};
 use crate::report::{
     BAD, JSON_VERSION, QUIET, STRONG, Table, WAITING, bytes, count, styled, thousands,
@@ -12,7 +13,10 @@ use crate::sql::{Allowance, Class};
 
 /// For a person.
 #[must_use]
-pub fn human(plan: &Plan, target: &str, database: &str) -> String {
+pub fn human(plan: &Plan, task: Task, target: &str, database: &str) -> String {
+    if plan.steps.is_empty() && matches!(task, Task::RollBack { .. }) {
+        return format!("{database} on {target}: nothing to roll back\n");
+    }
     if plan.steps.is_empty() {
         return format!("{database} on {target} is up to date: nothing to do\n");
     }
@@ -111,6 +115,7 @@ struct Json<'a> {
 pub struct StepJson<'a> {
     version: u64,
     name: &'a str,
+    direction: &'a str,
     path: &'a camino::Utf8Path,
     line: usize,
     statement: u32,
@@ -157,6 +162,7 @@ pub fn step(step: &Step) -> StepJson<'_> {
     StepJson {
         version: step.version,
         name: &step.name,
+        direction: step.direction.word(),
         path: &step.path,
         line: step.line,
         statement: step.number,
@@ -184,7 +190,11 @@ pub fn step(step: &Step) -> StepJson<'_> {
 
 /// For a program.
 #[must_use]
-pub fn json(plan: &Plan, options: Options, target: &str, database: &str) -> String {
+pub fn json(plan: &Plan, task: Task, target: &str, database: &str) -> String {
+    let options = match task {
+        Task::Apply(options) => options,
+        Task::RollBack { .. } => Options::default(),
+    };
     let state = plan.basis.as_ref().map(Basis::hash);
     let mut findings = crate::report::diagnostics::json(&plan.refusals);
     findings.extend(crate::report::diagnostics::json(&plan.destructive));

@@ -68,8 +68,15 @@ pub fn human(plan: &Plan, target: &str, database: &str) -> String {
     text
 }
 
-const NAMES: [&str; 7] = [
-    "applied", "pending", "partial", "failed", "in doubt", "changed", "missing",
+const NAMES: [&str; 8] = [
+    "applied",
+    "pending",
+    "partial",
+    "failed",
+    "rolling back",
+    "in doubt",
+    "changed",
+    "missing",
 ];
 
 fn name(state: &State) -> &'static str {
@@ -78,7 +85,8 @@ fn name(state: &State) -> &'static str {
         State::Pending => "pending",
         State::Partial { .. } => "partial",
         State::Failed { .. } => "failed",
-        State::InDoubt { .. } => "in doubt",
+        State::RollingBack { .. } => "rolling back",
+        State::InDoubt { .. } | State::RollbackInDoubt { .. } => "in doubt",
         State::Changed { .. } => "changed",
         State::Missing => "missing",
     }
@@ -88,9 +96,12 @@ fn word(standing: &Standing) -> String {
     let style = match standing.state {
         State::Applied => GOOD,
         State::Pending | State::Partial { .. } => WAITING,
-        State::Failed { .. } | State::InDoubt { .. } | State::Changed { .. } | State::Missing => {
-            BAD
-        }
+        State::Failed { .. }
+        | State::RollingBack { .. }
+        | State::RollbackInDoubt { .. }
+        | State::InDoubt { .. }
+        | State::Changed { .. }
+        | State::Missing => BAD,
     };
     styled(style, name(&standing.state))
 }
