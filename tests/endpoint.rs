@@ -225,6 +225,55 @@ async fn a_bad_row_or_a_broken_body_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn who_is_still_sending_when_it_is_refused_hears_why() {
+    // Many clients send all of a body before they read a byte of the answer.
+    use std::io::Read as _;
+    database("e_refused").await;
+    let rows = b"1\n".repeat(32 << 20);
+    let ask = |credentials: &str, query: &str, more: &str| {
+        use base64::Engine as _;
+        let address = engine()
+            .url
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned();
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        let basic = base64::engine::general_purpose::STANDARD.encode(credentials);
+        let head = format!(
+            "POST /?database=e_refused&query={} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Basic {basic}\r\nConnection: close\r\nContent-Length: {}\r\n{more}\r\n",
+            encode(query),
+            rows.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+            .write_all(&rows)
+            .map_err(|error| format!("{query}: {error}"))
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let code = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("x-clickhouse-exception-code: "))
+            .unwrap_or("none");
+        format!("{}/{code}", answer.split_whitespace().nth(1).unwrap())
+    };
+    let nowhere = "INSERT INTO nowhere FORMAT CSV";
+    assert_eq!(ask(&credentials(), nowhere, ""), "404/60");
+    assert_eq!(ask("default:wrong", nowhere, ""), "403/516");
+    let packed = "Content-Encoding: gzip\r\n";
+    assert_eq!(ask(&credentials(), nowhere, packed), "404/60");
+    assert_eq!(ask(&credentials(), "SELECT 1", ""), "413/223");
+    let begun = Instant::now();
+    let blank = post("/", b" ".repeat(65 << 20));
+    assert_eq!(blank.code(), "413/223");
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
 async fn get_changes_nothing_and_settings_last_one_query() {
     let client = database("e_settings").await;
     let create = get(&format!(
@@ -347,6 +396,12 @@ async fn a_session_keeps_what_it_was_told_and_nothing_of_the_url() {
         post("/?session_id=s1", "SELECT getSetting('max_threads')").text(),
         "5\n"
     );
+    let database = |path: &str| post(path, "SELECT currentDatabase()").text();
+    assert_eq!(database("/?session_id=s1&database=system"), "system\n");
+    assert_eq!(database("/?session_id=s1"), "default\n");
+    let used = post("/?session_id=s1&database=default", "USE system");
+    assert_eq!(used.status, 200);
+    assert_eq!(database("/?session_id=s1"), "system\n");
     assert_eq!(
         post("/?session_id=nobody&session_check=1", "SELECT 1").code(),
         "500/372"

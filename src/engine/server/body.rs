@@ -1,6 +1,8 @@
 //! The body of a request or an answer, through the encodings of HTTP and ClickHouse's own blocks.
 
 use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_compression::tokio::bufread as codec;
 use bytes::{Bytes, BytesMut};
@@ -13,6 +15,50 @@ use crate::engine::server::status::Exception;
 
 /// How much is read at a time.
 const PIECE: usize = 256 << 10;
+
+/// How long what nobody reads is read on.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A request's body as it comes in. What is left of it when it is dropped is read and thrown away, as a server does: a client that is
+/// still sending hears the answer then, and not that the connection broke.
+pub(crate) struct Incoming(Option<axum::body::BodyDataStream>);
+
+impl Incoming {
+    /// The body, which is nobody's burden if it is refused.
+    pub(crate) fn heard(body: axum::body::Body) -> axum::body::Body {
+        if axum::body::HttpBody::is_end_stream(&body) {
+            return body;
+        }
+        axum::body::Body::from_stream(Self(Some(body.into_data_stream())))
+    }
+}
+
+impl Stream for Incoming {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(body) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let next = std::task::ready!(body.poll_next_unpin(context));
+        if !matches!(next, Some(Ok(_))) {
+            self.0 = None;
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if let Some(rest) = self.0.take() {
+            let ignored = rest.try_for_each(|_| std::future::ready(Ok(())));
+            runtime.spawn(tokio::time::timeout(PATIENCE, ignored));
+        }
+    }
+}
 
 /// A request's body, decoded.
 pub(crate) struct Body {

@@ -82,16 +82,24 @@ impl Job {
         connection: &mut Connection,
         reply: oneshot::Sender<Result<Reply, Exception>>,
     ) {
-        let restore = match remember(connection, &self.request) {
-            Ok(restore) => restore,
+        let (restore, database) = match remember(connection, &self.request) {
+            Ok(remembered) => remembered,
             Err(exception) => {
                 let _ = reply.send(Err(exception));
                 return;
             }
         };
+        let asked = self.request.database().map(str::to_owned);
         self.run(connection, reply);
         if !restore.is_empty() {
             let _ = connection.query(restore.as_bytes(), "Null", &[]);
+        }
+        // A `USE` of the statement itself stays.
+        if let Some(asked) = asked.filter(|asked| *asked != database)
+            && current_database(connection).is_ok_and(|current| current == asked)
+        {
+            let back = format!("USE {}", identifier(&database));
+            let _ = connection.query(back.as_bytes(), "Null", &[]);
         }
     }
 
@@ -181,8 +189,14 @@ fn external(connection: &mut Connection, table: &ExternalTable) -> Result<(), Ex
     Ok(())
 }
 
-/// The statement that takes the request's settings out of a session again.
-fn remember(connection: &mut Connection, request: &Request) -> Result<String, Exception> {
+fn current_database(connection: &mut Connection) -> Result<String, Exception> {
+    let output = connection.query(b"SELECT currentDatabase()", "TSVRaw", &[])?;
+    let text = String::from_utf8_lossy(output.bytes());
+    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+}
+
+/// The statement that takes the request's settings out of a session again, and the session's database.
+fn remember(connection: &mut Connection, request: &Request) -> Result<(String, String), Exception> {
     let settings = request.settings();
     let mut names: Vec<String> = settings.iter().map(|(name, _)| literal(name)).collect();
     names.push("'log_comment'".to_owned());
@@ -192,7 +206,9 @@ fn remember(connection: &mut Connection, request: &Request) -> Result<String, Ex
         names.join(", ")
     );
     let output = connection.query(query.as_bytes(), "TSVRaw", &[])?;
-    Ok(String::from_utf8_lossy(output.bytes()).trim().to_owned())
+    let restore = String::from_utf8_lossy(output.bytes()).trim().to_owned();
+    drop(output);
+    Ok((restore, current_database(connection)?))
 }
 
 fn insert(

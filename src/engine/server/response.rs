@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::engine::child::LEASE_PATH;
 use crate::engine::library::Statistics;
 use crate::engine::server::Shared;
-use crate::engine::server::body::{Body, Encoding};
+use crate::engine::server::body::{Body, Encoding, Incoming};
 use crate::engine::server::execute::{Job, Reply, Work};
 use crate::engine::server::output::{self, Mode};
 use crate::engine::server::request::{Parameters, Request};
@@ -24,6 +24,7 @@ use crate::sql::{Insert, Kind, Token, TokenKind, header as statement_header, ins
 const HEAD: usize = 64 << 10;
 
 pub(crate) async fn answer(shared: &Arc<Shared>, request: axum::extract::Request) -> Response {
+    let request = request.map(Incoming::heard);
     let parameters = Parameters::of(request.uri());
     let refused = shared.access.origin(request.headers());
     if let Err(exception) = refused {
@@ -190,6 +191,8 @@ async fn work(
         in_body = true;
     }
     let mut ended = false;
+    // A text that grows is looked at anew only when it has doubled.
+    let mut look = HEAD;
     if in_body {
         loop {
             let Some(piece) = body.next().await? else {
@@ -197,15 +200,17 @@ async fn work(
                 break;
             };
             text.extend_from_slice(&piece);
-            let found = matches!(
-                insert(&text),
-                Some(Insert::Data {
-                    format: Some(_),
-                    ..
-                })
-            );
-            if found && text.len() >= HEAD {
-                break;
+            if text.len() >= look {
+                look = 2 * text.len();
+                if matches!(
+                    insert(&text),
+                    Some(Insert::Data {
+                        format: Some(_),
+                        ..
+                    })
+                ) {
+                    break;
+                }
             }
             if text.len() > shared.options.max_query_size {
                 return Err(Exception::new(
