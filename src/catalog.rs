@@ -3,6 +3,8 @@
 //! Read over any target. Nothing here decides, and nothing here changes anything.
 
 mod holdings;
+mod lineage;
+mod tree;
 
 use serde::Deserialize;
 
@@ -10,6 +12,7 @@ use crate::clickhouse::{Client, Error, Query};
 use crate::sql::{TokenKind, header, tokens};
 
 pub use crate::catalog::holdings::{ColumnHolding, Holding, Holdings};
+pub use crate::catalog::lineage::{Lineage, Origin, Place, Role, Step, Trace};
 
 /// The objects of one database, by name.
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,7 @@ mod apply;
 mod connect;
 mod demo;
 mod engine;
+mod lineage;
 mod new;
 mod plan;
 mod printer;
@@ -120,6 +121,7 @@ enum Verb {
     Statements(statements::Args),
     Seed(seed::Args),
     Test(test::Args),
+    Lineage(lineage::Args),
     Serve(serve::Args),
     Engine(engine::Args),
     Completions(shell::Completions),
@@ -190,6 +192,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Statements(args) => statements::run(&args, context),
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::Test(args) => test::run(args, context).await,
+        Verb::Lineage(args) => lineage::run(args, context).await,
         Verb::Serve(args) => serve::run(args, context).await,
         Verb::Engine(args) => engine::run(&args, context),
         Verb::Completions(args) => Ok(shell::completions(&args, context)),

@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod diagnostics;
+pub mod lineage;
 pub mod plan;
 pub mod statements;
 pub mod status;
