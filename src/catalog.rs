@@ -2,6 +2,7 @@
 //!
 //! Read over any target. Nothing here decides, and nothing here changes anything.
 
+mod follow;
 mod holdings;
 mod lineage;
 mod tree;
