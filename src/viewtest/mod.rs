@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod history;
+mod markdown;
 pub mod mutate;
 pub mod play;
 pub mod rows;
