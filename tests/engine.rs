@@ -405,6 +405,34 @@ async fn serve_ends_in_order_on_ctrl_c_and_sigterm_and_keeps_its_data() {
 }
 
 #[tokio::test]
+async fn serve_ends_in_order_before_it_is_ready_too() {
+    let dir = Utf8TempDir::new().unwrap();
+    let mut child = Command::new(program())
+        .args(["serve", "--port", "0", "--seed", "100000000", "--path"])
+        .arg(dir.path())
+        .args(["--schema", support::schema().as_str()])
+        .env("HOUSEWRIGHT_LIBCHDB", library())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    within(Duration::from_secs(20), "it answers", || {
+        endpoint_file(dir.path()).exists()
+    });
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    signal(child.id(), "-TERM");
+    assert_eq!(ended(&mut child).code(), Some(0));
+    assert!(!endpoint_file(dir.path()).exists());
+    let handle = open(&launch(Some(dir.path()))).await.unwrap();
+    assert_eq!(
+        table(&client(&handle), "EXISTS millimetric.events").await,
+        "1"
+    );
+    handle.end().await;
+}
+
+#[tokio::test]
 async fn what_was_answered_survives_a_kill() {
     let dir = Utf8TempDir::new().unwrap();
     let mut serve = Serve::start(&["--path", dir.path().as_str()]);

@@ -77,11 +77,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         Err(error @ Error::Held(_)) => return Err(Stop::failed(EXIT_HELD, error)),
         Err(error) => return Err(Stop::failed(3, error)),
     };
-    let result = serve(&args, password, &host, context).await;
+    // Heard from here on: whoever reads the URL may end it at once, and whoever is tired of waiting for `--seed`.
+    let result = tokio::select! {
+        biased;
+        heard = signal() => heard.map(|()| ExitCode::SUCCESS).map_err(Stop::usage),
+        result = serve(&args, password, &host, context) => result,
+    };
     host.end().await;
     result
 }
 
+/// Prepares what was asked for, says where it answers, and lasts until nobody needs it; a signal is its caller's to hear.
 async fn serve(
     args: &Args,
     password: Option<Secret>,
@@ -115,17 +121,12 @@ async fn serve(
         ));
     }
     if !args.for_parent {
-        signal().await.map_err(Stop::usage)?;
-        return Ok(ExitCode::SUCCESS);
+        return std::future::pending().await;
     }
-    tokio::select! {
-        () = parent_gone() => {
-            if host.leases() > 0 {
-                printer.data("{\"kept\":true}\n");
-                host.no_lease().await;
-            }
-        }
-        _ = signal() => {}
+    parent_gone().await;
+    if host.leases() > 0 {
+        printer.data("{\"kept\":true}\n");
+        host.no_lease().await;
     }
     Ok(ExitCode::SUCCESS)
 }
