@@ -5,13 +5,14 @@
 mod back;
 mod basis;
 mod effect;
+mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 
 use crate::catalog::Holdings;
-use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::diagnostic::{Diagnostic, Location};
 use crate::journal::{Condition, Journal, Record, records};
 use crate::migration::{Migration, Migrations};
 use crate::sql::{Allowance, Class, Kind, Span, Statement, allowance, header};
@@ -19,6 +20,7 @@ use crate::sql::{Allowance, Class, Kind, Span, Statement, allowance, header};
 pub use crate::plan::back::Reach;
 pub use crate::plan::basis::Basis;
 pub use crate::plan::effect::Effect;
+use crate::plan::refusal::{destructive, doubts, refusal, unfinished};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -385,109 +387,6 @@ impl Plan {
 #[must_use]
 pub fn title(version: u64, name: &str) -> String {
     format!("{version:04}_{name}")
-}
-
-fn refusal(code: &'static str, message: String) -> Diagnostic {
-    Diagnostic::new(Severity::Error, code, message)
-}
-
-fn destructive(step: &Step, lost: &str, effect: &Effect) -> Diagnostic {
-    let mut diagnostic = refusal(
-        "destructive",
-        format!("{} destroys data: {lost}", step.title()),
-    )
-    .at(Some(step.location()));
-    for broken in &effect.breaks {
-        diagnostic = diagnostic.note(format!("it breaks what stays: {broken}"));
-    }
-    if step.allowance == Some(Allowance::WithoutReason) {
-        diagnostic =
-            diagnostic.note("the comment above it gives no reason, and allows nothing without one");
-    }
-    diagnostic.note("nothing was executed").help(match step.direction {
-        Direction::Up => "if it is meant, say so directly above it (`-- housewright:allow(destructive) because …`), or give `--allow-destructive`",
-        Direction::Down => "if it is meant, give `--allow-destructive`",
-    })
-}
-
-fn in_doubt(standing: &Standing, direction: Direction, statement: u32) -> Diagnostic {
-    let title = title(standing.version, &standing.name);
-    let (section, option, verb) = match direction {
-        Direction::Up => ("", "", "apply"),
-        Direction::Down => ("the down section of ", "--down ", "rollback"),
-    };
-    let diagnostic = refusal(
-        "in-doubt",
-        format!(
-            "statement {statement} of {section}{title} was begun, and nobody wrote down how it ended"
-        ),
-    );
-    let begun = standing.record.as_ref().and_then(|record| match direction {
-        Direction::Up => record.statements.get(&statement),
-        Direction::Down => record.down.get(&statement),
-    });
-    let diagnostic = match begun {
-        Some(begun) => diagnostic
-            .note(format!("it was: {}", first_line(&begun.sql)))
-            .note(format!(
-                "begun by {} under query_id {}",
-                begun.by, begun.query_id
-            )),
-        None => diagnostic,
-    };
-    diagnostic.help(format!(
-        "look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair {option}--done {version}:{statement}` if it is, `housewright repair {option}--retry {version}:{statement}` if it is not, and `{verb}` again",
-        version = standing.version,
-    ))
-}
-
-/// What nobody wrote down the end of.
-fn doubts(migrations: &Migrations, standing: &Standing) -> Option<Diagnostic> {
-    match standing.state {
-        State::InDoubt { statement } => {
-            let migration = migrations.get(standing.version);
-            let at = migration.and_then(|migration| location(migration, statement));
-            Some(in_doubt(standing, Direction::Up, statement).at(at))
-        }
-        State::RollbackInDoubt { statement } => {
-            Some(in_doubt(standing, Direction::Down, statement))
-        }
-        _ => None,
-    }
-}
-
-fn unfinished(standing: &Standing, done: u32) -> Diagnostic {
-    let title = title(standing.version, &standing.name);
-    let diagnostic = refusal(
-        "rollback-unfinished",
-        format!(
-            "the rollback of {title} was begun and is not at its end: statement {} of its down section is next",
-            done + 1
-        ),
-    );
-    let failed = standing
-        .record
-        .as_ref()
-        .and_then(|record| record.down.get(&(done + 1)))
-        .filter(|next| !next.error.is_empty());
-    let diagnostic = match failed {
-        Some(failed) => diagnostic
-            .note(format!("it is: {}", first_line(&failed.sql)))
-            .note(format!("the last time: {}", failed.error)),
-        None => diagnostic,
-    };
-    diagnostic.help(format!(
-        "`housewright rollback` continues it; if the effect of that statement is there already, `housewright repair --down --done {}:{}` first",
-        standing.version, done + 1
-    ))
-}
-
-fn first_line(sql: &str) -> String {
-    let mut words: String = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.chars().count() > 100 {
-        words = words.chars().take(99).chain(['…']).collect();
-    }
-    words
 }
 
 fn missing(record: &Record) -> Standing {

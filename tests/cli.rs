@@ -1162,12 +1162,15 @@ fn the_help_is_a_manual() {
       plan         Show what `apply` would do, statement by statement; nothing is written anywhere
       apply        Apply pending migrations: lock, execute, write down each step
       rollback     Take back what was applied, with the down sections that were stored then
+      baseline     Adopt an existing database: write down that migrations are done, without executing
+                   them
       repair       Record the checksums of the files, or settle a statement in doubt
       unlock       Break the lock of a run that is gone, and show whose it was
       statements   Show how files are split into statements, and what each is
       seed         Generate realistic events, or read them from a file: the same seed, the same bytes
       test         Play the view cases through every way in which rows can arrive and meet, and compare
                    with their golden rows
+      lineage      Show where each column comes from, back to what clients sent
       serve        Serve the embedded ClickHouse over its HTTP interface
       engine       Install the embedded ClickHouse (libchdb), or show where it is
       completions  Print the completions of a shell

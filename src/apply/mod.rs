@@ -4,6 +4,7 @@
 //! INSERT together with the announcement of the next. Whatever kills this process, its connection or the server, the journal is never
 //! behind by more than one statement, and says which. Every step is an event; who shows it is not known here.
 
+pub mod baseline;
 mod judge;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -417,36 +418,46 @@ impl Run<'_> {
     }
 
     fn query_id(&self, step: &Step) -> String {
-        format!(
-            "housewright-{}-{:04}-{}",
-            self.owner.run_id, step.version, step.number
-        )
+        query_id(self.owner, step)
     }
 
     fn fact(&self, step: &Step, state: State) -> Fact {
-        Fact {
-            position: 0,
-            layout: 0,
-            run_id: self.owner.run_id.clone(),
-            who: self.owner.who.clone(),
-            host: self.owner.host.clone(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            version: step.version,
-            name: step.name.clone(),
-            file_sha256: step.file_sha256.clone(),
-            direction: step.direction.word().to_owned(),
-            statement: step.number,
-            statements: step.total,
-            sha256: step.sha256.clone(),
-            sql: step.sql.clone(),
-            down_sql: step.down_sql.clone(),
-            query_id: self.query_id(step),
-            state,
-            error_code: 0,
-            error: String::new(),
-            duration_ms: 0,
-            recorded_at: 0,
-        }
+        fact(self.owner, step, state)
+    }
+}
+
+/// The id under which the server knows a statement of a run.
+fn query_id(owner: &Owner, step: &Step) -> String {
+    format!(
+        "housewright-{}-{:04}-{}",
+        owner.run_id, step.version, step.number
+    )
+}
+
+/// What is written down of a statement.
+fn fact(owner: &Owner, step: &Step, state: State) -> Fact {
+    Fact {
+        position: 0,
+        layout: 0,
+        run_id: owner.run_id.clone(),
+        who: owner.who.clone(),
+        host: owner.host.clone(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: step.version,
+        name: step.name.clone(),
+        file_sha256: step.file_sha256.clone(),
+        direction: step.direction.word().to_owned(),
+        statement: step.number,
+        statements: step.total,
+        sha256: step.sha256.clone(),
+        sql: step.sql.clone(),
+        down_sql: step.down_sql.clone(),
+        query_id: query_id(owner, step),
+        state,
+        error_code: 0,
+        error: String::new(),
+        duration_ms: 0,
+        recorded_at: 0,
     }
 }
 

@@ -4,6 +4,7 @@
 //! 4 locked by another run · 5 refused as destructive. stdout is data, stderr is talk.
 
 mod apply;
+mod baseline;
 mod connect;
 mod demo;
 mod engine;
@@ -116,6 +117,7 @@ enum Verb {
     Plan(plan::Args),
     Apply(apply::Args),
     Rollback(rollback::Args),
+    Baseline(baseline::Args),
     Repair(repair::Args),
     Unlock(unlock::Args),
     Statements(statements::Args),
@@ -187,6 +189,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Plan(args) => plan::run(args, context).await,
         Verb::Apply(args) => apply::run(args, context).await,
         Verb::Rollback(args) => rollback::run(args, context).await,
+        Verb::Baseline(args) => baseline::run(args, context).await,
         Verb::Repair(args) => repair::run(args, context).await,
         Verb::Unlock(args) => unlock::run(args, context).await,
         Verb::Statements(args) => statements::run(&args, context),

@@ -179,6 +179,14 @@ impl Migrations {
         self.by_version.get(&version)
     }
 
+    /// Those up to a version.
+    #[must_use]
+    pub fn up_to(&self, version: u64) -> Self {
+        let mut migrations = self.clone();
+        migrations.by_version.retain(|one, _| *one <= version);
+        migrations
+    }
+
     /// The text of a migration's file, by its path.
     #[must_use]
     pub fn text(&self, path: &Utf8Path) -> Option<String> {

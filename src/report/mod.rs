@@ -2,6 +2,7 @@
 //! field elsewhere is renamed. Colour is written as ANSI and stripped by whoever prints to something that has none.
 
 pub mod apply;
+pub mod baseline;
 pub mod diagnostics;
 pub mod lineage;
 pub mod plan;
