@@ -536,6 +536,74 @@ fn serve_refuses_what_would_open_it_to_others() {
 }
 
 #[test]
+fn of_installations_at_once_one_fetches_and_all_find_the_library() {
+    use base64::Engine as _;
+    use housewright::engine::install::{Package, Places, install};
+    use sha2::Digest as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    // This test starts itself: a PATH with another npm on it is a process's own.
+    let environment = housewright::config::Environment::of_this_process();
+    if let (Some(cache), Some(sum)) = (
+        environment.get("INSTALL_INTO"),
+        environment.get("INSTALL_SUM"),
+    ) {
+        let package = Package {
+            name: "a-small-package",
+            library: "libchdb.so",
+            sha512: Some(String::leak(sum.to_owned())),
+            packed: 0,
+        };
+        let places = Places {
+            explicit: None,
+            cache: Some(cache.into()),
+            system: Vec::new(),
+        };
+        let path = install(&places, package, &mut |_| ()).unwrap();
+        assert_eq!(fs_err::read_to_string(path).unwrap(), "the library");
+        return;
+    }
+    let dir = Utf8TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs_err::create_dir_all(at("package")).unwrap();
+    fs_err::write(at("package/libchdb.so"), "the library").unwrap();
+    let packed = Command::new("tar")
+        .args(["-czf", "x.tgz", "package"])
+        .current_dir(dir.path())
+        .status();
+    assert!(packed.unwrap().success());
+    let sum = base64::engine::general_purpose::STANDARD
+        .encode(sha2::Sha512::digest(fs_err::read(at("x.tgz")).unwrap()));
+    let npm = format!(
+        "#!/bin/sh\necho fetched >> {0}/log\nsleep 0.3\ncp {0}/x.tgz .\n",
+        dir.path()
+    );
+    fs_err::create_dir(at("bin")).unwrap();
+    fs_err::write(at("bin/npm"), npm).unwrap();
+    fs_err::set_permissions(at("bin/npm"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut children: Vec<Child> = (0..5)
+        .map(|_| {
+            Command::new("/proc/self/exe")
+                .args([
+                    "--exact",
+                    "of_installations_at_once_one_fetches_and_all_find_the_library",
+                ])
+                .env("PATH", format!("{}:/usr/bin:/bin", at("bin")))
+                .env("INSTALL_INTO", at("cache"))
+                .env("INSTALL_SUM", &sum)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in &mut children {
+        assert!(ended(child).success());
+    }
+    assert_eq!(fs_err::read_to_string(at("log")).unwrap(), "fetched\n");
+    let left = at("cache").read_dir().unwrap().count();
+    assert_eq!(left, 2, "the library's directory and the lock");
+}
+
+#[test]
 fn a_password_of_any_characters_is_taken_however_it_is_given() {
     let key = "p@ss/w#rd%? x:'\"\\é€";
     let mut serve = Serve::with_key(key, &[]);
