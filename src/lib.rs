@@ -21,6 +21,7 @@ pub mod plan;
 
 // act
 pub mod apply;
+pub mod drift;
 pub mod scratch;
 pub mod viewtest;
 

@@ -1166,6 +1166,10 @@ fn the_help_is_a_manual() {
                    them
       repair       Record the checksums of the files, or settle a statement in doubt
       unlock       Break the lock of a run that is gone, and show whose it was
+      drift        Compare a target with the migrations that were applied there, and exit with 1 if
+                   somebody changed it by hand
+      dump         Print the definitions of a target, each behind what it needs, ready to be executed
+                   again
       statements   Show how files are split into statements, and what each is
       seed         Generate realistic events, or read them from a file: the same seed, the same bytes
       test         Play the view cases through every way in which rows can arrive and meet, and compare
@@ -1223,7 +1227,7 @@ fn the_help_is_a_manual() {
 
     Exit codes:
       0  done, nothing to report
-      1  findings: something is pending with `status --check`
+      1  findings: `drift`, `dump --check`, or something pending with `status --check`
       2  usage, or an invalid project
       3  ClickHouse refused, or could not be reached
       4  locked by another run
@@ -1423,4 +1427,132 @@ fn an_installation_that_was_killed_leaves_nothing_that_looks_like_one() {
         ["libchdb-26.7.3-stable.1.lock"],
         "what was left is swept"
     );
+}
+
+#[test]
+fn a_schema_is_dumped_kept_as_files_and_held_against_what_is_there() {
+    let sandbox = Sandbox::with_migrations();
+    sandbox.run(&["apply", "-q"]);
+    snapshot!(sandbox.command(&["dump"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    CREATE TABLE first
+    (
+        `a` UInt64
+    )
+    ENGINE = MergeTree
+    ORDER BY a
+    SETTINGS index_granularity = 8192;
+
+    CREATE TABLE second
+    (
+        `a` UInt64
+    )
+    ENGINE = MergeTree
+    ORDER BY a
+    SETTINGS index_granularity = 8192;
+
+    CREATE VIEW both
+    (
+        `a` UInt64
+    )
+    AS SELECT a
+    FROM first
+    UNION ALL
+    SELECT a
+    FROM second;
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.command(&["dump", "--check"]), @"
+    success: false
+    exit_code: 1
+    ----- stdout -----
+    missing  schema/current/both.sql
+    missing  schema/current/first.sql
+    missing  schema/current/second.sql
+
+    schema/current is not what the migrations add up to: 3 files differ
+      `housewright dump --write` writes it anew
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.command(&["dump", "--write"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    new  schema/current/both.sql
+    new  schema/current/first.sql
+    new  schema/current/second.sql
+
+    schema/current: 3 files written or removed
+
+    ----- stderr -----
+    ");
+    sandbox.write(
+        "schema/current/both.sql",
+        "CREATE VIEW both\n(\n    `a` UInt64\n)\nAS SELECT a\nFROM first;\n",
+    );
+    snapshot!(sandbox.command(&["dump", "--check"]), @"
+    success: false
+    exit_code: 1
+    ----- stdout -----
+    different  schema/current/both.sql
+        )
+        AS SELECT a
+      - FROM first;
+      + FROM first
+      + UNION ALL
+      + SELECT a
+      + FROM second;
+
+    schema/current is not what the migrations add up to: 1 file differs
+      `housewright dump --write` writes it anew
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.command(&["dump", "--check", "--format", "json"]), @r#"
+    success: false
+    exit_code: 1
+    ----- stdout -----
+    {
+      "version": 1,
+      "directory": "schema/current",
+      "written": false,
+      "objects": 3,
+      "files": [
+        {
+          "path": "schema/current/both.sql",
+          "state": "different"
+        }
+      ]
+    }
+
+    ----- stderr -----
+    "#);
+    snapshot!(sandbox.command(&["drift"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    default on local (embedded engine, data in .housewright) is what the 2 migrations made that were applied there: 3 objects
+
+    ----- stderr -----
+    ");
+    sandbox.migration("0003_broken.sql", "-- migrate:up\nCREATE VIEW broken AS SELECT 1 FROM nowhere;\n-- migrate:down\nDROP VIEW broken;\n");
+    snapshot!(sandbox.command(&["dump", "--write"]), @"
+    success: false
+    exit_code: 3
+    ----- stdout -----
+
+    ----- stderr -----
+    error[refused]: the embedded ClickHouse refused this statement when the migrations were replayed
+     --> schema/migrations/0003_broken.sql:2:1
+      |
+    2 | CREATE VIEW broken AS SELECT 1 FROM nowhere;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: ClickHouse says UNKNOWN_TABLE (code 60): Unknown table expression identifier 'default.nowhere' in scope SELECT 1 FROM default.nowhere.
+      = help: nothing was written; the migrations have to be executable from nothing, one after the other
+    ");
 }

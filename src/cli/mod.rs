@@ -7,6 +7,8 @@ mod apply;
 mod baseline;
 mod connect;
 mod demo;
+mod drift;
+mod dump;
 mod engine;
 mod lineage;
 mod new;
@@ -41,7 +43,7 @@ use crate::config::{Environment, Flags};
 #[command(after_help = "\
 Exit codes:
   0  done, nothing to report
-  1  findings: something is pending with `status --check`
+  1  findings: `drift`, `dump --check`, or something pending with `status --check`
   2  usage, or an invalid project
   3  ClickHouse refused, or could not be reached
   4  locked by another run
@@ -120,6 +122,8 @@ enum Verb {
     Baseline(baseline::Args),
     Repair(repair::Args),
     Unlock(unlock::Args),
+    Drift(drift::Args),
+    Dump(dump::Args),
     Statements(statements::Args),
     Seed(seed::Args),
     Test(test::Args),
@@ -192,6 +196,8 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Baseline(args) => baseline::run(args, context).await,
         Verb::Repair(args) => repair::run(args, context).await,
         Verb::Unlock(args) => unlock::run(args, context).await,
+        Verb::Drift(args) => drift::run(args, context).await,
+        Verb::Dump(args) => dump::run(args, context).await,
         Verb::Statements(args) => statements::run(&args, context),
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::Test(args) => test::run(args, context).await,

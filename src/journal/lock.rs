@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clickhouse::{Client, Query, literal};
 
-/// The lock's table.
-const TABLE: &str = "housewright_lock";
+/// The lock's table; a lock that was taken over is renamed to a name that begins with it.
+pub const TABLE: &str = "housewright_lock";
 /// A lock without a heartbeat for so long is dead.
 pub const LEASE: Duration = Duration::from_mins(1);
 /// How often the holder writes a heartbeat.

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clickhouse::{Client, Query};
 
-pub use crate::journal::lock::{Holder, LEASE, Lock, LockError, Owner, holder, unlock};
+pub use crate::journal::lock::{
+    Holder, LEASE, Lock, LockError, Owner, TABLE as LOCK_TABLE, holder, unlock,
+};
 pub use crate::journal::record::{Condition, Record, RecordedStatement, records};
 
 /// The journal's table.

@@ -4,6 +4,8 @@
 pub mod apply;
 pub mod baseline;
 pub mod diagnostics;
+pub mod drift;
+pub mod dump;
 pub mod lineage;
 pub mod plan;
 pub mod statements;
@@ -147,6 +149,30 @@ pub fn bytes(number: u64) -> String {
     } else {
         format!("{rest}.{left} {unit}")
     }
+}
+
+/// Two texts, line by line: what only the first has after `-`, what only the second has after `+`, with two lines around each change.
+#[must_use]
+pub fn lines(before: &str, after: &str) -> String {
+    let difference = similar::TextDiff::from_lines(before.trim_end(), after.trim_end());
+    let mut text = String::new();
+    for (index, group) in difference.grouped_ops(2).iter().enumerate() {
+        if index > 0 {
+            text.push_str("  …\n");
+        }
+        for change in group.iter().flat_map(|op| difference.iter_changes(op)) {
+            let line = change.value().trim_end_matches('\n');
+            let line = match change.tag() {
+                similar::ChangeTag::Delete => styled(BAD, format!("- {line}")),
+                similar::ChangeTag::Insert => styled(GOOD, format!("+ {line}")),
+                similar::ChangeTag::Equal => format!("  {line}"),
+            };
+            text.push_str("  ");
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// A moment as `2026-11-24 10:50:34 UTC`.

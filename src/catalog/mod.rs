@@ -1,10 +1,14 @@
 //! What exists: the tables and views of a database, as the server's `system` tables tell.
 //!
-//! Read over any target. Nothing here decides, and nothing here changes anything.
+//! Read over any target. Nothing here decides, and nothing here changes anything. [`Catalog`] says what can be asked of a database,
+//! [`Definitions`] how it is written down: one canonical text for each object.
 
+mod canonical;
+mod definition;
 mod follow;
 mod holdings;
 mod lineage;
+mod order;
 mod tree;
 
 use serde::Deserialize;
@@ -12,8 +16,11 @@ use serde::Deserialize;
 use crate::clickhouse::{Client, Error, Query};
 use crate::sql::{TokenKind, header, tokens};
 
+pub use crate::catalog::canonical::{Masking, canonical, engine_clause, reveals_as};
+pub use crate::catalog::definition::{Definition, DefinitionKind, Definitions, Difference};
 pub use crate::catalog::holdings::{ColumnHolding, Holding, Holdings};
 pub use crate::catalog::lineage::{Lineage, Origin, Place, Role, Step, Trace};
+pub use crate::catalog::order::{Cycle, order, references};
 
 /// The objects of one database, by name.
 #[derive(Clone, Debug, Default)]

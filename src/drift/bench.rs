@@ -1,0 +1,326 @@
+//! Where definitions are read back: a private embedded engine in which a database of the schema's own name is made, filled, read and
+//! removed, time after time.
+//!
+//! Only an engine that belongs to this process alone may be given: every database in it but the system's is removed.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::catalog::{
+    Definition, DefinitionKind, Definitions, Masking, canonical, engine_clause, order,
+};
+use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
+use crate::diagnostic::Location;
+use crate::drift::Error;
+use crate::migration::{Migration, Migrations};
+use crate::sql::{Kind, Statement, header, split};
+
+/// What the embedded engine cannot do although a server can, by the server's codes: no such engine, no cluster of that name, no macro, no
+/// distributed DDL, no Keeper, a named collection that is not there.
+const BEYOND: [i32; 8] = [56, 139, 170, 225, 392, 668, 701, 999];
+
+/// Everything that is off by default and that a definition may need.
+const SETTINGS: [(&str, &str); 6] = [
+    ("mutations_sync", "1"),
+    ("alter_sync", "1"),
+    ("implicit_select", "0"),
+    ("check_table_dependencies", "0"),
+    ("check_referential_table_dependencies", "0"),
+    ("allow_suspicious_low_cardinality_types", "1"),
+];
+
+/// One statement of a schema and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The text.
+    pub sql: String,
+    /// Where it stands, if it stands in a file.
+    pub location: Option<Location>,
+}
+
+impl Step {
+    /// The up section of a migration.
+    pub fn of_migration(migration: &Migration) -> impl Iterator<Item = Self> {
+        migration.up.iter().map(|statement| Self {
+            sql: statement.sql().to_owned(),
+            location: Some(migration.location(statement.span)),
+        })
+    }
+
+    /// The up sections of all migrations.
+    #[must_use]
+    pub fn of_migrations(migrations: &Migrations) -> Vec<Self> {
+        migrations.iter().flat_map(Self::of_migration).collect()
+    }
+
+    /// The statements of a text that stands in no file.
+    #[must_use]
+    pub fn of_text(text: &str) -> Vec<Self> {
+        split(text)
+            .iter()
+            .map(|statement: &Statement| Self {
+                sql: statement.sql().to_owned(),
+                location: None,
+            })
+            .collect()
+    }
+}
+
+/// The place.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    admin: Client,
+    client: Client,
+    settings: Vec<(&'static str, &'static str)>,
+}
+
+const ADMIN: &str = "_housewright_bench";
+
+impl Bench {
+    /// On an engine of this process alone; `database` is the name that the definitions mean.
+    ///
+    /// # Errors
+    /// [`ClickHouseError`].
+    pub async fn new(engine: &Client, database: &str) -> Result<Self, ClickHouseError> {
+        let settings = engine.known(&SETTINGS).await?;
+        let create = Query::new(format!("CREATE DATABASE IF NOT EXISTS {ADMIN}"));
+        engine.execute(&create).await?;
+        Ok(Self {
+            admin: engine.in_database(ADMIN),
+            client: engine.in_database(database),
+            settings,
+        })
+    }
+
+    /// The end state of statements, from nothing. Those that change no definition are left out.
+    ///
+    /// # Errors
+    /// [`Error::Statement`] for a statement that a server would refuse too.
+    pub async fn replay(&self, steps: &[Step]) -> Result<Definitions, Error> {
+        self.clear().await?;
+        let mut stand_ins = BTreeMap::new();
+        self.run(steps, &mut stand_ins).await?;
+        self.state(&stand_ins).await
+    }
+
+    /// Loads definitions and then runs statements on them.
+    ///
+    /// # Errors
+    /// As [`Bench::replay`].
+    pub async fn change(&self, from: &Definitions, steps: &[Step]) -> Result<Definitions, Error> {
+        self.clear().await?;
+        let mut stand_ins = BTreeMap::new();
+        let mut unloaded = Vec::new();
+        self.load(from, &mut stand_ins, &mut unloaded).await?;
+        self.run(steps, &mut stand_ins).await?;
+        self.state(&stand_ins).await
+    }
+
+    /// Definitions, loaded and read back: two texts that mean the same are the same afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Cycle`], [`Error::ClickHouse`]. A definition that the engine does not take is kept as it is written, and says so.
+    pub async fn read_back(&self, definitions: &Definitions) -> Result<Definitions, Error> {
+        self.clear().await?;
+        let mut stand_ins = BTreeMap::new();
+        let mut unloaded = Vec::new();
+        self.load(definitions, &mut stand_ins, &mut unloaded)
+            .await?;
+        let mut state = self.state(&stand_ins).await?;
+        for definition in unloaded {
+            state.set(definition);
+        }
+        Ok(state)
+    }
+
+    async fn load(
+        &self,
+        definitions: &Definitions,
+        stand_ins: &mut BTreeMap<String, String>,
+        unloaded: &mut Vec<Definition>,
+    ) -> Result<(), Error> {
+        for mut definition in order(definitions.iter().cloned().collect())? {
+            definition.text = canonical(
+                &definition.text,
+                self.client.database(),
+                Masking::Replication,
+            );
+            match self.execute(&definition.text).await {
+                Ok(()) => {}
+                Err(error) if error.exception().is_none() => return Err(error.into()),
+                Err(_) => {
+                    if !self.stand_in(&definition.text, stand_ins).await? {
+                        definition.as_text = true;
+                        unloaded.push(definition);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        steps: &[Step],
+        stand_ins: &mut BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        for step in steps {
+            let header = header(&step.sql);
+            if !defines(header.kind) {
+                continue;
+            }
+            let sql = if header.kind == Kind::CreateTable {
+                canonical(&step.sql, "", Masking::Replication)
+            } else {
+                step.sql.clone()
+            };
+            let Err(error) = self.execute(&sql).await else {
+                if header.kind == Kind::CreateTable || header.kind == Kind::Drop {
+                    for object in &header.objects {
+                        stand_ins.remove(&object.name);
+                    }
+                }
+                continue;
+            };
+            let beyond = error
+                .exception()
+                .is_some_and(|exception| BEYOND.contains(&exception.code));
+            if beyond && self.stand_in(&sql, stand_ins).await? {
+                continue;
+            }
+            return Err(Error::Statement {
+                location: step.location.clone().map(Box::new),
+                sql: step.sql.clone(),
+                error: Box::new(error),
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes a table whose engine is not to be had here with the engine `Null` instead, so that what reads it can be made.
+    async fn stand_in(
+        &self,
+        sql: &str,
+        stand_ins: &mut BTreeMap<String, String>,
+    ) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            text: String,
+        }
+        let header = header(sql);
+        let (Kind::CreateTable, [table]) = (header.kind, header.objects.as_slice()) else {
+            return Ok(false);
+        };
+        let query = Query::new("SELECT ifNull(formatQueryOrNull({sql:String}), '') AS text")
+            .text("sql", sql);
+        let text = self.admin.row::<Row>(&query).await?.text;
+        let text = canonical(&text, self.client.database(), Masking::Replication);
+        let Some(clause) = engine_clause(&text) else {
+            return Ok(false);
+        };
+        let (before, after) = (
+            text.get(..clause.start).unwrap_or_default(),
+            text.get(clause.end..).unwrap_or_default(),
+        );
+        match self.execute(&format!("{before}ENGINE = Null{after}")).await {
+            Ok(()) => {
+                let clause = text.get(clause).unwrap_or_default().to_owned();
+                stand_ins.insert(table.name.clone(), clause);
+                Ok(true)
+            }
+            Err(error) if error.exception().is_some() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn state(&self, stand_ins: &BTreeMap<String, String>) -> Result<Definitions, Error> {
+        let mut state = Definitions::read(&self.client, Masking::Replication).await?;
+        for (name, clause) in stand_ins {
+            let Some(definition) = state.get(name).cloned() else {
+                continue;
+            };
+            if let Some(range) = engine_clause(&definition.text) {
+                let mut text = definition.text.clone();
+                text.replace_range(range, clause);
+                state.set(Definition {
+                    text,
+                    as_text: true,
+                    ..definition
+                });
+            }
+        }
+        Ok(state)
+    }
+
+    async fn execute(&self, sql: &str) -> Result<(), ClickHouseError> {
+        let query = self
+            .settings
+            .iter()
+            .fold(Query::new(sql), |query, (name, value)| {
+                query.setting(name, *value)
+            });
+        self.client.execute(&query).await
+    }
+
+    /// An empty database, and nothing beside it.
+    async fn clear(&self) -> Result<(), ClickHouseError> {
+        #[derive(Deserialize)]
+        struct Row {
+            name: String,
+        }
+        let databases = Query::new(
+            "SELECT name FROM system.databases WHERE lower(name) NOT IN ('system', 'information_schema', '_overlay', 'default', {admin:String})",
+        )
+        .text("admin", ADMIN);
+        for Row { name } in self.admin.rows(&databases).await? {
+            let drop = Query::new(format!("DROP DATABASE IF EXISTS {}", identifier(&name)));
+            self.admin.execute(&drop).await?;
+        }
+        // Every connection begins in `default`, so that one is only emptied.
+        let tables = Query::new("SELECT name FROM system.tables WHERE database = 'default'");
+        for Row { name } in self.admin.rows(&tables).await? {
+            let drop = Query::new(format!(
+                "DROP TABLE IF EXISTS default.{}",
+                identifier(&name)
+            ))
+            .setting("check_table_dependencies", "0")
+            .setting("check_referential_table_dependencies", "0");
+            self.admin.execute(&drop).await?;
+        }
+        let functions = Query::new("SELECT name FROM system.functions WHERE create_query != ''");
+        for Row { name } in self.admin.rows(&functions).await? {
+            let drop = Query::new(format!("DROP FUNCTION IF EXISTS {}", identifier(&name)));
+            self.admin.execute(&drop).await?;
+        }
+        let create = Query::new(format!(
+            "CREATE DATABASE IF NOT EXISTS {}",
+            identifier(self.client.database())
+        ));
+        self.admin.execute(&create).await
+    }
+}
+
+/// Whether a statement can change a definition. Data is left out: none is needed, and none should be fetched.
+fn defines(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Insert
+            | Kind::InsertSelect
+            | Kind::Update
+            | Kind::Delete
+            | Kind::Truncate
+            | Kind::Optimize
+            | Kind::System
+            | Kind::Kill
+            | Kind::Backup
+            | Kind::Read
+            | Kind::Grant
+            | Kind::CreateAccess
+    )
+}
+
+/// Whether a definition is the server's and not the database's.
+pub(crate) fn is_of_server(definition: &Definition) -> bool {
+    definition.kind == DefinitionKind::Function
+}

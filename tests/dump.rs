@@ -1,0 +1,183 @@
+//! A dump can be loaded again, and the dump of that is the same, for every kind of object and every name.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod support;
+
+use camino_tempfile::Utf8TempDir;
+use housewright::catalog::{Definitions, Masking, canonical};
+use housewright::clickhouse::Client;
+use housewright::drift::{Bench, Error, Step, compare, write};
+use housewright::engine::child::{Launch, open};
+
+/// An engine for one test alone: a bench removes every database in it.
+async fn with_engine(act: impl AsyncFnOnce(Client)) {
+    let launch = Launch {
+        program: support::program().to_owned(),
+        library: support::library(),
+        path: None,
+    };
+    let handle = open(&launch).await.unwrap();
+    act(Client::new(handle.server(), "default").unwrap()).await;
+    handle.end().await;
+}
+
+const OBJECTS: &str = r"
+CREATE FUNCTION plus_one AS x -> x + 1;
+CREATE TABLE t (a UInt64, b String DEFAULT 'x' COMMENT 'it''s' CODEC(ZSTD(1)), c DateTime, d String TTL c + INTERVAL 1 DAY, x Float64 DEFAULT 1.0,
+    INDEX i b TYPE bloom_filter GRANULARITY 1, CONSTRAINT k CHECK a > 0, PROJECTION p (SELECT a ORDER BY b))
+    ENGINE = MergeTree PARTITION BY toYYYYMM(c) ORDER BY a TTL c + INTERVAL 2 DAY SETTINGS index_granularity = 1024 COMMENT 'c';
+CREATE TABLE z_target (a UInt64) ENGINE = ReplacingMergeTree(a) PRIMARY KEY a ORDER BY (a, a + 1);
+CREATE MATERIALIZED VIEW a_trigger TO z_target AS SELECT a FROM t WHERE b = 'home.t';
+CREATE MATERIALIZED VIEW a_inner ENGINE = MergeTree ORDER BY a AS SELECT a FROM t;
+CREATE MATERIALIZED VIEW a_clock REFRESH EVERY 1 HOUR TO z_target AS SELECT a FROM t;
+CREATE VIEW a_parameter AS SELECT a FROM t WHERE a = {x:UInt64} AND a IN z_target;
+CREATE VIEW a_secure SQL SECURITY DEFINER AS SELECT a FROM home.t UNION ALL SELECT a FROM z_target;
+CREATE DICTIONARY t_dictionary (a UInt64, b String) PRIMARY KEY a SOURCE(CLICKHOUSE(TABLE 't' DB 'home' PASSWORD 'hush')) LAYOUT(FLAT()) LIFETIME(10);
+CREATE VIEW a_lookup AS SELECT dictGet('t_dictionary', 'b', a) AS x, plus_one(a) AS y FROM t;
+CREATE TABLE a_buffer AS t ENGINE = Buffer(home, t, 1, 1, 1, 1, 1, 1, 1);
+CREATE TABLE a_merge AS t ENGINE = Merge('home', '^t$');
+CREATE TABLE `we``ird. näme` (`a.b` UInt64, `select` String ALIAS toString(1.0)) ENGINE = MergeTree ORDER BY `a.b`;
+CREATE VIEW `from` AS SELECT 1.0 AS x, `we``ird. näme`.`a.b` FROM `we``ird. näme`;
+";
+
+#[tokio::test]
+async fn a_dump_of_a_loaded_dump_is_the_same() {
+    with_engine(async |engine| {
+        let bench = Bench::new(&engine, "home").await.unwrap();
+        let first = bench.replay(&Step::of_text(OBJECTS)).await.unwrap();
+        assert_eq!(first.len(), 14);
+        for definition in first.iter() {
+            assert!(!definition.as_text, "{}", definition.name);
+            assert!(
+                !definition.text.contains("FROM home."),
+                "{}",
+                definition.text
+            );
+            assert!(!definition.text.contains("hush"), "{}", definition.text);
+            assert_eq!(
+                canonical(&definition.text, "home", Masking::Replication),
+                definition.text
+            );
+        }
+        let again = bench.read_back(&first).await.unwrap();
+        assert_eq!(first.differences(&again), []);
+        // As a dump is used: one statement after the other, in the order of the dump, in a database of another name.
+        let sorted: Vec<String> = first
+            .in_order()
+            .unwrap()
+            .into_iter()
+            .map(|definition| definition.text + ";\n")
+            .collect();
+        let elsewhere = Bench::new(&engine, "elsewhere").await.unwrap();
+        let loaded = elsewhere
+            .replay(&Step::of_text(&sorted.concat()))
+            .await
+            .unwrap();
+        assert_eq!(first.differences(&loaded), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_is_compared_as_text_and_what_reads_it_is_not() {
+    with_engine(async |engine| {
+        let bench = Bench::new(&engine, "default").await.unwrap();
+        let steps = |cluster: &str| {
+            Step::of_text(&format!(
+                "CREATE TABLE t (a UInt64) ENGINE = ReplicatedMergeTree('/p', '{{replica}}') ORDER BY a;\
+                 CREATE TABLE d (a UInt64) ENGINE = Distributed('{cluster}', 'default', 't');\
+                 CREATE VIEW v AS SELECT a + 1.0 AS b FROM d;\
+                 ALTER TABLE d ADD COLUMN c String"
+            ))
+        };
+        let one = bench.replay(&steps("one")).await.unwrap();
+        let text = &one.get("d").unwrap().text;
+        assert!(one.get("d").unwrap().as_text);
+        assert!(text.contains("`c` String"), "{text}");
+        assert!(
+            text.ends_with("ENGINE = Distributed('one', currentDatabase(), 't')"),
+            "{text}"
+        );
+        assert!(!one.get("v").unwrap().as_text);
+        assert!(one.get("t").unwrap().text.contains("ENGINE = MergeTree"));
+        assert_eq!(one.differences(&bench.read_back(&one).await.unwrap()), []);
+        let two = bench.replay(&steps("two")).await.unwrap();
+        let found = one.differences(&two);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].object().name, "d");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_statement_that_no_server_takes_is_an_error() {
+    with_engine(async |engine| {
+        let bench = Bench::new(&engine, "home").await.unwrap();
+        let error = bench
+            .replay(&Step::of_text("CREATE VIEW v AS SELECT a FROM nowhere"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Statement { .. }), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_are_written_compared_and_removed() {
+    with_engine(async |engine| {
+        let bench = Bench::new(&engine, "home").await.unwrap();
+        let state = bench.replay(&Step::of_text(OBJECTS)).await.unwrap();
+        let dir = Utf8TempDir::new().unwrap();
+        let current = dir.path().join("current");
+        assert_eq!(write(&current, &state).unwrap().len(), 14);
+        assert!(compare(&current, &state).unwrap().is_empty());
+        assert!(current.join("we%60ird%2E näme.sql").exists());
+        assert!(current.join("plus_one.function.sql").exists());
+        fs_err::write(current.join("gone.sql"), "CREATE VIEW gone AS SELECT 1;\n").unwrap();
+        fs_err::remove_file(current.join("t.sql")).unwrap();
+        assert_eq!(write(&current, &state).unwrap().len(), 2);
+        assert!(compare(&current, &state).unwrap().is_empty());
+        // What the files say is what was written.
+        let (declared, _) = housewright::drift::declared(&current).unwrap();
+        let read = bench.read_back(&declared).await.unwrap();
+        assert_eq!(state.differences(&read), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn our_own_files_are_what_the_migrations_add_up_to() {
+    with_engine(async |engine| {
+        let migrations = housewright::migration::Migrations::load(&support::schema()).unwrap();
+        let bench = Bench::new(&engine, "millimetric").await.unwrap();
+        let end = bench
+            .replay(&Step::of_migrations(&migrations))
+            .await
+            .unwrap();
+        let changes = compare(&support::schema().join("current"), &end).unwrap();
+        assert!(
+            changes.is_empty(),
+            "`housewright dump --write`: {changes:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_live_database_is_read_without_journal_and_lock() {
+    let client = support::database_with_schema("dump_live").await;
+    let read = Definitions::read(&client.read_only(), Masking::Paths)
+        .await
+        .unwrap();
+    let names: Vec<&str> = read.iter().map(|it| it.name.as_str()).collect();
+    assert!(
+        !names.iter().any(|name| name.contains("housewright")),
+        "{names:?}"
+    );
+    let sorted = read.in_order().unwrap();
+    let place = |name: &str| sorted.iter().position(|it| it.name == name).unwrap();
+    assert!(place("events") < place("sessions_v1_mv"));
+    assert!(place("sessions_v1") < place("sessions_v1_mv"));
+    assert!(place("sessions_v1") < place("sessions"));
+}
