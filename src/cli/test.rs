@@ -13,6 +13,7 @@ use crate::config::{Settings, Target, resolve};
 use crate::migration::Migrations;
 use crate::report;
 use crate::scratch::{Blueprint, BuildError};
+use crate::viewtest::invariance::check;
 use crate::viewtest::stage::Theatre;
 use crate::viewtest::{Mode, Suite};
 
@@ -25,12 +26,18 @@ pub(crate) struct Args {
     /// The directory of the cases [default: tests/views beside the schema directory]
     #[arg(long, value_name = "DIR")]
     cases: Option<Utf8PathBuf>,
-    /// Only cases whose name or title has this; may be repeated
+    /// Only cases (with `--invariance`: views) whose name or title has this; may be repeated
     #[arg(long, value_name = "TEXT")]
     filter: Vec<String>,
     /// Make what comes out the golden rows
     #[arg(long)]
     accept: bool,
+    /// Without cases: put generated rows through every history, and want every view to give the same rows
+    #[arg(long, conflicts_with = "accept")]
+    invariance: bool,
+    /// The seed of the generated rows
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "invariance")]
+    seed: u64,
     /// How many cases are played at once [default: the number of cores]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -38,6 +45,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     setting: Vec<(String, String)>,
 }
+
+/// Sets of generated rows that `--invariance` puts through the histories.
+const ROUNDS: u64 = 3;
 
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
@@ -76,13 +86,63 @@ async fn with_theatre(
     let run = format!("{:016x}", rand::random::<u64>());
     let theatre = Theatre::new(client, &run, &args.setting).await?;
     let result = tokio::select! {
-        result = cases(args, context, settings, blueprint, &theatre) => result,
+        result = play(args, context, settings, blueprint, &theatre) => result,
         _ = tokio::signal::ctrl_c() => Err(Stop::failed(130, anyhow::anyhow!("interrupted; its databases are removed"))),
     };
     let swept = theatre.sweep().await;
     let code = result?;
     swept?;
     Ok(code)
+}
+
+async fn play(
+    args: &Args,
+    context: &Context,
+    settings: &Settings,
+    blueprint: &Blueprint,
+    theatre: &Theatre,
+) -> Result<ExitCode, Stop> {
+    if args.invariance {
+        return invariance(args, context, settings, blueprint, theatre).await;
+    }
+    cases(args, context, settings, blueprint, theatre).await
+}
+
+async fn invariance(
+    args: &Args,
+    context: &Context,
+    settings: &Settings,
+    blueprint: &Blueprint,
+    theatre: &Theatre,
+) -> Result<ExitCode, Stop> {
+    if matches!(context.printer.format(), Format::Junit | Format::Github) {
+        return Err(Stop::usage(anyhow::anyhow!(
+            "`--invariance` answers as human or json; junit and github are for cases"
+        )));
+    }
+    let begun = Instant::now();
+    let outcome = check(
+        theatre,
+        blueprint,
+        &settings.test,
+        &args.filter,
+        args.seed,
+        ROUNDS,
+    )
+    .await?;
+    if outcome.subjects.is_empty() {
+        return Err(Stop::usage(anyhow::anyhow!(
+            "no view of this schema has such a name, so nothing was proven"
+        )));
+    }
+    let took = begun.elapsed();
+    let printer = &context.printer;
+    printer.data(&if printer.is_json() {
+        report::invariance::json(&outcome, args.seed, took)
+    } else {
+        report::invariance::human(&outcome, args.seed, took)
+    });
+    Ok(ExitCode::from(u8::from(!outcome.is_good())))
 }
 
 async fn cases(

@@ -6,6 +6,7 @@ pub mod baseline;
 pub mod diagnostics;
 pub mod drift;
 pub mod dump;
+pub mod invariance;
 pub mod lineage;
 pub mod plan;
 pub mod statements;

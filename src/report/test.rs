@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::diagnostic::{Diagnostic, Location};
 use crate::report::{BAD, GOOD, QUIET, STRONG, WAITING, count, diagnostics, duration, styled};
 use crate::viewtest::case::Case;
+use crate::viewtest::invariance::GENERATED;
 use crate::viewtest::rows::{Rows, show};
 use crate::viewtest::{Answer, Outcome, Suite, Unstable, Verdict};
 
@@ -182,22 +183,25 @@ fn failure(case: &Case, outcome: &Outcome) -> String {
     text
 }
 
-fn indent(text: &mut String, block: &str) {
+pub(crate) fn indent(text: &mut String, block: &str) {
     for line in block.lines() {
         let _ = writeln!(text, "    {line}");
+    }
+}
+
+/// What was asked, and where that stands if it stands in a file.
+fn place_of(answer: &Answer) -> String {
+    if answer.location.path.as_str() == GENERATED {
+        answer.heading.clone()
+    } else {
+        format!("{} (line {})", answer.heading, answer.location.line)
     }
 }
 
 /// The rows of an answer that differ: one column a line where they do.
 #[must_use]
 pub fn difference(answer: &Answer, before: &str, now: &str) -> String {
-    let mut text = format!(
-        "\n  {}\n",
-        styled(
-            STRONG,
-            format!("{} (line {})", answer.heading, answer.location.line)
-        )
-    );
+    let mut text = format!("\n  {}\n", styled(STRONG, place_of(answer)));
     if !answer.expected_columns.is_empty() {
         let _ = writeln!(
             text,
@@ -294,7 +298,7 @@ struct CaseJson<'a> {
 }
 
 #[derive(Serialize)]
-struct DifferenceJson<'a> {
+pub(crate) struct DifferenceJson<'a> {
     query: &'a str,
     line: usize,
     expected: Option<serde_json::Map<String, serde_json::Value>>,
@@ -316,7 +320,7 @@ fn object(
 }
 
 /// The rows that differ, for programs.
-fn differences(answers: &[Answer]) -> Vec<DifferenceJson<'_>> {
+pub(crate) fn differences(answers: &[Answer]) -> Vec<DifferenceJson<'_>> {
     answers
         .iter()
         .flat_map(|answer| {

@@ -3,12 +3,15 @@
 //! Everything works for any schema directory. A [`Suite`] is a directory of cases; [`Suite::play`] plays them, several at once, each
 //! worker on a database of its own. Who shows the outcome is not known here.
 
+pub mod adversary;
 pub mod case;
 pub mod history;
+pub mod invariance;
 mod markdown;
 pub mod mutate;
 pub mod play;
 pub mod rows;
+mod shrink;
 pub mod snapshot;
 pub mod stage;
 mod suite;

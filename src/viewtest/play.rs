@@ -286,7 +286,8 @@ impl<'a> Script<'a> {
                         let batch: Vec<&Row> =
                             batch.iter().filter_map(|at| rows.get(*at)).collect();
                         let raw = history.arrival == Arrival::Raw;
-                        at(location, stage.insert(table, &batch, raw).await)?;
+                        let retry = history.arrival == Arrival::Retried && index % 2 == 1;
+                        at(location, stage.insert(table, &batch, raw, retry).await)?;
                         if history.merging == Merging::Half && index + 1 == half {
                             at(location, stage.merge().await)?;
                         }
@@ -350,7 +351,7 @@ impl<'a> Script<'a> {
             rows: Vec::new(),
         };
         for (index, row) in rows.iter().enumerate() {
-            match stage.insert(table, &[row], false).await {
+            match stage.insert(table, &[row], false, false).await {
                 Ok(()) => {
                     return Err(finding(
                         "not-refused",

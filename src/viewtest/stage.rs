@@ -1,5 +1,7 @@
 //! A throw-away database in which cases are played, one after the other.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 
 use crate::catalog::{Catalog, Kind, Object};
@@ -87,6 +89,8 @@ pub struct Stage<'a> {
     pub catalog: Catalog,
     /// Whether migrations put rows into tables, which a TRUNCATE would take away.
     stocked: bool,
+    /// The token of the last INSERT: where inserts are deduplicated, no two of them are one unless a history says so.
+    token: AtomicU64,
 }
 
 fn with(query: Query, settings: &[(String, String)]) -> Query {
@@ -111,6 +115,7 @@ impl<'a> Stage<'a> {
             client,
             catalog: Catalog::default(),
             stocked: false,
+            token: AtomicU64::new(0),
         };
         match stage.furnish().await {
             Ok(()) => Ok(stage),
@@ -157,11 +162,21 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Inserts rows as one INSERT. `raw`: the rows of a view are stored as it made them.
+    /// Inserts rows as one INSERT. `raw`: the rows of a view are stored as it made them. `retry`: it is the one before it, sent again,
+    /// with the same deduplication token.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn insert(&self, table: &str, rows: &[&Row], raw: bool) -> Result<(), Error> {
+    pub async fn insert(
+        &self,
+        table: &str,
+        rows: &[&Row],
+        raw: bool,
+        retry: bool,
+    ) -> Result<(), Error> {
+        if !retry {
+            self.token.fetch_add(1, Ordering::Relaxed);
+        }
         let mut body = Vec::new();
         for row in rows {
             serde_json::to_writer(&mut body, row).map_err(|source| Error::Answer {
@@ -177,6 +192,14 @@ impl<'a> Stage<'a> {
         let mut query = with(query, &self.theatre.insert);
         if raw {
             query = query.setting("optimize_on_insert", "0");
+        }
+        if self.catalog.objects.iter().any(Object::deduplicates) {
+            let token = format!(
+                "{}-{}",
+                self.client.database(),
+                self.token.load(Ordering::Relaxed)
+            );
+            query = query.setting("insert_deduplication_token", &token);
         }
         let mut insert = self.client.insert(&query);
         insert.send(body.into()).await?;

@@ -319,7 +319,7 @@ async fn judge(
     Ok(Verdict::Differs(answers))
 }
 
-fn answer(case: &Case, heading: &str, expected: &Rows, found: &Rows) -> Answer {
+pub(super) fn answer(case: &Case, heading: &str, expected: &Rows, found: &Rows) -> Answer {
     let step = case.steps.iter().find(|step| step.heading == heading);
     Answer {
         heading: heading.to_owned(),
@@ -350,7 +350,7 @@ async fn explain(answer: &mut Answer, script: &Script<'_>, stage: &Stage<'_>) {
 }
 
 /// The first reading against all others.
-fn disagreement(case: &Case, readings: &[Reading]) -> Option<Unstable> {
+pub(super) fn disagreement(case: &Case, readings: &[Reading]) -> Option<Unstable> {
     let first = readings.first()?;
     let mut unstable: Option<Unstable> = None;
     for reading in readings.iter().skip(1) {
