@@ -158,7 +158,14 @@ async fn cases(
         suite.filter(&args.filter);
     }
     if suite.cases.is_empty() && suite.findings.is_empty() {
-        return Err(no_cases(&format!("there are no cases in {directory}")));
+        return Err(no_cases(&if args.filter.is_empty() {
+            format!("there are no cases in {directory}")
+        } else {
+            format!(
+                "no case in {directory} has `{}` in its name or title",
+                args.filter.join("` or `")
+            )
+        }));
     }
     let mode = match (args.accept, context.environment.get("CI")) {
         (true, _) => Mode::Accept,
