@@ -122,7 +122,9 @@ impl Rows {
             });
         }
         let mut parsed = Self::default();
-        if first.starts_with("row ") {
+        // A column may be called `row`.
+        let number = first.strip_prefix("row ");
+        if number.is_some_and(|number| number.parse::<usize>().is_ok()) {
             for line in lines {
                 if line.starts_with("row ") {
                     parsed.rows.push(Vec::new());
@@ -324,6 +326,12 @@ mod tests {
                 .map(|row| row.iter().map(|value| value.map(str::to_owned)).collect())
                 .collect(),
         }
+    }
+
+    #[test]
+    fn a_column_called_row_is_a_column() {
+        let rows = Rows::from_tsv(b"row\trefused with\n1\tA\n2\tB\n");
+        assert_eq!(Rows::parse(&rows.render()).unwrap(), rows);
     }
 
     #[test]
