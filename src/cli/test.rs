@@ -9,13 +9,13 @@ use crate::cli::connect::start;
 use crate::cli::printer::Unit;
 use crate::cli::{Context, Format, Stop};
 use crate::clickhouse::Client;
-use crate::config::{Settings, Target, resolve};
+use crate::config::{Equivalents, Settings, Target, resolve};
 use crate::migration::Migrations;
 use crate::report;
 use crate::scratch::{Blueprint, BuildError};
 use crate::viewtest::invariance::check;
 use crate::viewtest::stage::Theatre;
-use crate::viewtest::{Mode, Suite};
+use crate::viewtest::{Mode, Suite, mutants};
 
 /// Play the view cases through every way in which rows can arrive and meet, and compare with their golden rows
 ///
@@ -38,6 +38,18 @@ pub(crate) struct Args {
     /// The seed of the generated rows
     #[arg(long, value_name = "N", default_value_t = 1, requires = "invariance")]
     seed: u64,
+    /// Make the schema wrong in one place after the other: a case has to notice each time
+    ///
+    /// Exits 1 if a mutant survives, or if one is equivalent to the schema and `equivalent_mutants.toml` in the schema directory does
+    /// not say why.
+    #[arg(long, conflicts_with_all = ["accept", "invariance"])]
+    mutants: bool,
+    /// With --mutants: be content with this score, killed of killed and survived in percent
+    #[arg(long, value_name = "N", requires = "mutants")]
+    min_score: Option<f64>,
+    /// With --mutants: only mutants whose name has this; may be repeated
+    #[arg(long, value_name = "TEXT", requires = "mutants")]
+    mutant: Vec<String>,
     /// How many cases are played at once [default: the number of cores]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -167,6 +179,9 @@ async fn cases(
             )
         }));
     }
+    if args.mutants {
+        return mutants(args, context, settings, blueprint, theatre, &suite).await;
+    }
     let mode = match (args.accept, context.environment.get("CI")) {
         (true, _) => Mode::Accept,
         (false, Some(ci)) if !ci.is_empty() && ci != "false" => Mode::Check,
@@ -198,6 +213,86 @@ async fn cases(
     });
     Ok(ExitCode::from(u8::from(!report::test::is_good(
         &suite, &outcomes,
+    ))))
+}
+
+/// Tries every mutant, once all cases hold for the original.
+async fn mutants(
+    args: &Args,
+    context: &Context,
+    settings: &Settings,
+    blueprint: &Blueprint,
+    theatre: &Theatre,
+    suite: &Suite,
+) -> Result<ExitCode, Stop> {
+    let printer = &context.printer;
+    if !matches!(printer.format(), Format::Human | Format::Json) {
+        return Err(Stop::usage(anyhow::anyhow!(
+            "`test --mutants` reports in the formats human and json"
+        )));
+    }
+    let equivalents = Equivalents::load(&settings.schema)?;
+    let begun = Instant::now();
+    let outcomes = suite
+        .play(
+            theatre,
+            blueprint,
+            &settings.test,
+            Mode::Check,
+            jobs(args),
+            &|_| {},
+        )
+        .await?;
+    if !report::test::is_good(suite, &outcomes) {
+        printer.data(&match printer.format() {
+            Format::Json => report::test::json(suite, &outcomes, begun.elapsed()),
+            _ => report::test::human(suite, &outcomes, begun.elapsed()),
+        });
+        printer.talk("no mutant was tried: the cases have to hold for the schema itself first");
+        return Ok(ExitCode::from(1));
+    }
+    let bar = printer.bar(1, Unit::Rows, "mutants");
+    let options = mutants::Options {
+        only: &args.mutant,
+        equivalents: &equivalents,
+        jobs: jobs(args),
+    };
+    let done = mutants::run(
+        theatre,
+        blueprint,
+        suite,
+        &outcomes,
+        &settings.test,
+        options,
+        &|event| match event {
+            mutants::Event::Begun(total) => bar.set_length(total as u64),
+            mutants::Event::Ended(mutant, fate) => {
+                bar.inc(1);
+                printer.detail(&report::mutants::line(mutant, fate, suite));
+            }
+        },
+    )
+    .await;
+    bar.finish_and_clear();
+    let done = done?;
+    if done.fates.is_empty() {
+        return Err(Stop::usage(anyhow::anyhow!(
+            "there is nothing to change: no mutant{}",
+            if args.mutant.is_empty() {
+                " of this schema"
+            } else {
+                " has this in its name"
+            }
+        )));
+    }
+    let took = begun.elapsed();
+    let wanted = args.min_score;
+    printer.data(&match printer.format() {
+        Format::Json => report::mutants::json(&done, suite, &equivalents, wanted, took),
+        _ => report::mutants::human(&done, &equivalents, wanted, took),
+    });
+    Ok(ExitCode::from(u8::from(!report::mutants::is_good(
+        &done, wanted,
     ))))
 }
 

@@ -4,12 +4,14 @@
 //! default. Nothing below knows where a value came from, and nothing here talks to ClickHouse.
 
 mod environment;
+mod equivalent;
 mod file;
 mod target;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use crate::config::environment::Environment;
+pub use crate::config::equivalent::{Equivalent, Equivalents, FILE_NAME as EQUIVALENTS_FILE};
 pub use crate::config::file::{ConfigFile, TargetEntry, TestEntry};
 pub use crate::config::target::{Embedded, Secret, Server, Target};
 

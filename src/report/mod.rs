@@ -8,6 +8,7 @@ pub mod drift;
 pub mod dump;
 pub mod invariance;
 pub mod lineage;
+pub mod mutants;
 pub mod plan;
 pub mod statements;
 pub mod status;

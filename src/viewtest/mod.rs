@@ -4,16 +4,21 @@
 //! worker on a database of its own. Who shows the outcome is not known here.
 
 pub mod adversary;
+mod breed;
 pub mod case;
 pub mod history;
 pub mod invariance;
 mod markdown;
+pub mod mutants;
 pub mod mutate;
 pub mod play;
 pub mod rows;
+mod sample;
+mod seeded;
 mod shrink;
 pub mod snapshot;
 pub mod stage;
 mod suite;
 
+pub use sample::Example;
 pub use suite::{Answer, Event, Mode, Outcome, Suite, Unstable, Verdict};

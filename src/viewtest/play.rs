@@ -11,11 +11,11 @@ use crate::clickhouse::{Error, identifier, literal};
 use crate::config::TestEntry;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::scratch::BuildError;
-use crate::seed;
 use crate::sql::Span;
 use crate::viewtest::case::{Action, Case, Row, Rows as Given};
 use crate::viewtest::history::{Arrival, History, Merging, histories};
 use crate::viewtest::rows::Rows;
+use crate::viewtest::seeded;
 use crate::viewtest::snapshot::Answers;
 use crate::viewtest::stage::Stage;
 
@@ -121,6 +121,22 @@ impl<'a> Script<'a> {
             }
         }
         Ok(Self { case, scenes })
+    }
+
+    /// All rows with their table, in order, and whether they are taken or are there to be refused.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, &Row, bool)> {
+        self.scenes.iter().flat_map(|scene| {
+            let (table, rows, taken) = match scene {
+                Scene::Arrive { table, rows, .. } => (*table, rows.as_slice(), true),
+                Scene::Other {
+                    action: Action::Refuse { table, .. },
+                    rows,
+                    ..
+                } => (table.as_str(), rows.as_slice(), false),
+                Scene::Other { .. } => ("", [].as_slice(), false),
+            };
+            rows.iter().map(move |row| (table, row, taken))
+        })
     }
 
     /// A case of rows alone, for checks that have no file.
@@ -516,7 +532,7 @@ async fn make(
             .rows(sql)
             .await
             .map_err(|error| refused(error, location))?,
-        Given::Seed(settings) => generated(settings)
+        Given::Seed(settings) => seeded::rows(settings)
             .map_err(|reason| Stop::from(finding("bad-seed", reason, location)))?,
     };
     if made.is_empty() {
@@ -554,43 +570,4 @@ pub(crate) fn fill(row: &mut Row, defaults: &BTreeMap<String, Value>, number: us
             row.insert(column.clone(), value);
         }
     }
-}
-
-/// Rows of the generator of tracking events.
-fn generated(settings: &[(String, String)]) -> Result<Vec<Row>, String> {
-    let mut options = seed::Options {
-        seed: 1,
-        events: 100,
-        projects: 2,
-        days: 3,
-        start: jiff::civil::date(2026, 5, 16),
-    };
-    for (key, value) in settings {
-        let bad = |_| format!("`{value}` is not a value of `{key}`");
-        match key.as_str() {
-            "seed" => options.seed = value.parse().map_err(bad)?,
-            "events" => options.events = value.parse().map_err(bad)?,
-            "projects" => options.projects = value.parse().map_err(bad)?,
-            "days" => options.days = value.parse().map_err(bad)?,
-            "start" => {
-                options.start = value
-                    .parse()
-                    .map_err(|_| format!("`{value}` is not a date like 2026-05-16"))?;
-            }
-            other => {
-                return Err(format!(
-                    "`{other}` is not one of seed, events, projects, days, start"
-                ));
-            }
-        }
-    }
-    let mut rows = Vec::new();
-    for event in seed::generate(&options).map_err(|error| error.to_string())? {
-        let mut line = Vec::new();
-        event
-            .write_json_line(&mut line)
-            .map_err(|error| error.to_string())?;
-        rows.push(serde_json::from_slice(&line).map_err(|error| error.to_string())?);
-    }
-    Ok(rows)
 }
