@@ -1093,6 +1093,32 @@ fn events_are_loaded_and_counted() {
     ----- stderr -----
     loaded 2,500 events in [DURATION]
     ");
+    // A bad line stops the load with its batch: what came before is in, nothing of the batch is.
+    let event = |id: &str| {
+        format!(
+            "{{\"project_id\":\"bad\",\"event\":\"x\",\"event_id\":\"{id}\",\"anonymous_id\":\"a\",\"timestamp\":\"2026-05-16T18:59:59Z\"}}\n"
+        )
+    };
+    let lines = format!("{}{}{}not json\n", event("1"), event("2"), event("3"));
+    sandbox.write("bad.ndjson", lines);
+    snapshot!(sandbox.command(&["seed", "--load", "--file", "bad.ndjson", "--batch", "2"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: bad.ndjson: 1 line of the batch that begins at line 3 cannot be read; nothing of that batch was taken
+      line 4: the line is not one JSON value: expected ident at line 1 column 2
+      2 events of the batches before it were taken
+    ");
+    // The table itself says how many there are: what a TRUNCATE would destroy.
+    sandbox.migration(
+        "0009_empty.sql",
+        "-- migrate:up\nTRUNCATE TABLE events;\n-- migrate:down\n",
+    );
+    let plan = sandbox.command(&["plan"]).output().unwrap();
+    let plan = String::from_utf8(plan.stdout).unwrap();
+    assert!(plan.contains("2,502 rows"), "{plan}");
     snapshot!(sandbox.command(&["seed", "--load", "--file", "nowhere.ndjson"]), @"
     success: false
     exit_code: 2

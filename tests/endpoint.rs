@@ -504,6 +504,13 @@ async fn answers_say_what_they_are() {
         "{}",
         error.text()
     );
+    // The statistics of a result that is an error are uninitialised memory in libchdb: they are not asked for.
+    let summary = error.header("x-clickhouse-summary");
+    assert!(
+        summary.is_none_or(|summary| summary.contains("\"read_rows\":\"0\"")),
+        "{}",
+        error.headers
+    );
     let head = curl_as(
         Some(&credentials()),
         "/?query=SELECT%201",
