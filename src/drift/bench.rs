@@ -104,19 +104,6 @@ impl Bench {
         self.state(&stand_ins).await
     }
 
-    /// Loads definitions and then runs statements on them.
-    ///
-    /// # Errors
-    /// As [`Bench::replay`].
-    pub async fn change(&self, from: &Definitions, steps: &[Step]) -> Result<Definitions, Error> {
-        self.clear().await?;
-        let mut stand_ins = BTreeMap::new();
-        let mut unloaded = Vec::new();
-        self.load(from, &mut stand_ins, &mut unloaded).await?;
-        self.run(steps, &mut stand_ins).await?;
-        self.state(&stand_ins).await
-    }
-
     /// Definitions, loaded and read back: two texts that mean the same are the same afterwards.
     ///
     /// # Errors
