@@ -1,5 +1,6 @@
 //! The one text of a definition: no database, no UUID, no replica path. Pure; from tokens, so that nothing ClickHouse writes is refused.
 
+use crate::catalog::order::takes_a_name;
 use crate::sql::{TokenKind, tokens};
 
 /// What becomes of an engine that a server made a replicated one.
@@ -218,13 +219,6 @@ pub fn canonical(sql: &str, database: &str, masking: Masking) -> String {
         .join("\n")
         .trim()
         .to_owned()
-}
-
-fn takes_a_name(function: &str) -> bool {
-    let function = function.to_ascii_lowercase();
-    ["dictget", "dicthas", "dictisin", "joinget"]
-        .iter()
-        .any(|prefix| function.starts_with(prefix))
 }
 
 /// Whether the tokens before say `SOURCE(CLICKHOUSE(`.

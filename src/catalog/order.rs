@@ -202,7 +202,8 @@ const ENDS_A_LIST: [&str; 13] = [
     "EXCEPT",
 ];
 
-fn takes_a_name(function: &str) -> bool {
+/// Whether a function's first argument names a dictionary or a table.
+pub(super) fn takes_a_name(function: &str) -> bool {
     let function = function.to_ascii_lowercase();
     ["dictget", "dicthas", "dictisin", "joinget"]
         .iter()
