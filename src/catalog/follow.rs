@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::catalog::lineage::{Lineage, Origin, Place, Role, elements};
 use crate::catalog::tree::Node;
+use crate::sql::COMBINATORS;
 
 /// Where an expression stands.
 #[derive(Clone, Copy)]
@@ -51,15 +52,6 @@ const SAME: &[&str] = &[
     "identity",
     "toLowCardinality",
     "finalizeAggregation",
-];
-const COMBINATORS: &[&str] = &[
-    "SimpleState",
-    "State",
-    "Merge",
-    "OrNull",
-    "OrDefault",
-    "Distinct",
-    "If",
 ];
 
 impl<'a> Reader<'a> {

@@ -51,3 +51,14 @@ pub fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let columns = before.get(line_start..).unwrap_or_default().chars().count();
     (lines + 1, columns + 1)
 }
+
+/// What an aggregate function's name may end with, the longer before those that they end with.
+pub(crate) const COMBINATORS: &[&str] = &[
+    "SimpleState",
+    "State",
+    "Merge",
+    "OrNull",
+    "OrDefault",
+    "Distinct",
+    "If",
+];

@@ -1,6 +1,6 @@
 //! An expression: functions, operators, literals and columns that are mistaken for others.
 
-use crate::sql::TokenKind;
+use crate::sql::{COMBINATORS, TokenKind};
 use crate::viewtest::mutate::tokens::{Range, Statement, Tok, Zone, short};
 
 /// Aggregate functions, by the name without its combinators.
@@ -70,15 +70,6 @@ pub(super) const FUNCTIONS: &[(&str, &[&str])] = &[
     ("and", &["or"]),
     ("or", &["and"]),
     ("row_number", &["rank"]),
-];
-const COMBINATORS: &[&str] = &[
-    "SimpleState",
-    "State",
-    "Merge",
-    "OrNull",
-    "OrDefault",
-    "Distinct",
-    "If",
 ];
 
 /// `argMinIfState` → `("argMin", "IfState")`, if it is an aggregate function.
