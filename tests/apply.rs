@@ -13,7 +13,8 @@ use housewright::clickhouse::{Client, Query};
 use housewright::journal::{self, Journal, Lock, LockError};
 use housewright::migration::Migrations;
 use housewright::plan::{Options, Plan, State};
-use support::{database, execute, owner, schema, table};
+use support::proxy::{Fate, Proxy};
+use support::{database, engine, execute, owner, schema, table, through};
 
 async fn run(
     client: &Client,
@@ -359,4 +360,37 @@ async fn verbs_that_look_cannot_write() {
         .unwrap_err();
     assert!(error.is_code(164), "{error}");
     assert_eq!(Journal::read(&client).await.unwrap().position(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_came_leaves_its_statement_in_doubt() {
+    let (_dir, migrations) = migrations(&[(
+        "0001_two.sql",
+        "-- migrate:up\nCREATE TABLE one (a UInt8) ENGINE = Memory;\nCREATE TABLE two (a UInt8) ENGINE = Memory;\n",
+    )]);
+    for (fate, there) in [
+        (Fate::CutBefore, "0"),
+        (Fate::CutAfter, "1"),
+        (Fate::CutWithin, "1"),
+    ] {
+        let client = database("apply_cut").await;
+        let proxy = Proxy::start(&engine().url, move |request| match request.query_id() {
+            Some(id) if id.ends_with("-0001-2") => fate,
+            _ => Fate::Pass,
+        });
+        let failure = run(
+            &through(&proxy, "apply_cut"),
+            &migrations,
+            Options::default(),
+        )
+        .await
+        .unwrap_err();
+        assert!(
+            matches!(failure.kind, FailureKind::InDoubt { .. }),
+            "{fate:?}: {failure:?}"
+        );
+        assert_eq!(failure.executed.len(), 1);
+        let two = "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'two'";
+        assert_eq!(table(&client, two).await, there, "{fate:?}");
+    }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+pub(crate) mod proxy;
 pub(crate) mod sandbox;
 
 use std::sync::OnceLock;
@@ -81,6 +82,15 @@ pub(crate) async fn database_with_schema(name: &str) -> Client {
     .await
     .unwrap();
     client
+}
+
+/// A client in the same database, through a proxy.
+pub(crate) fn through(proxy: &proxy::Proxy, database: &str) -> Client {
+    let server = Server {
+        url: proxy.url.clone(),
+        ..engine().clone()
+    };
+    Client::new(&server, database).unwrap()
 }
 
 /// Somebody who applies.
