@@ -7,6 +7,7 @@
 pub mod config;
 pub mod diagnostic;
 pub mod migration;
+pub mod recipe;
 pub mod seed;
 pub mod sql;
 
@@ -23,6 +24,7 @@ pub mod plan;
 pub mod apply;
 pub mod drift;
 pub mod scratch;
+pub mod survey;
 pub mod viewtest;
 
 // say

@@ -1201,6 +1201,7 @@ fn the_help_is_a_manual() {
       test         Play the view cases through every way in which rows can arrive and meet, and compare
                    with their golden rows
       lineage      Show where each column comes from, back to what clients sent
+      query        Ask one of the recipes of schema/queries; without a name, list them
       serve        Serve the embedded ClickHouse over its HTTP interface
       engine       Install the embedded ClickHouse (libchdb), or show where it is
       completions  Print the completions of a shell
@@ -1232,10 +1233,14 @@ fn the_help_is_a_manual() {
               For people or for programs
 
               Possible values:
-              - human:  For people
-              - json:   For programs
-              - junit:  `JUnit` XML; of `test`
-              - github: Annotations of GitHub Actions; of `test`
+              - human:    For people
+              - json:     For programs
+              - junit:    `JUnit` XML; of `test`
+              - github:   Annotations of GitHub Actions; of `test`
+              - csv:      Comma-separated values; of `query`
+              - tsv:      Tab-separated values; of `query`
+              - markdown: A Markdown table; of `query`
+              - ndjson:   A JSON object a row; of `query`
               
               [default: human]
 
@@ -1313,10 +1318,14 @@ fn the_help_is_a_manual() {
               For people or for programs
 
               Possible values:
-              - human:  For people
-              - json:   For programs
-              - junit:  `JUnit` XML; of `test`
-              - github: Annotations of GitHub Actions; of `test`
+              - human:    For people
+              - json:     For programs
+              - junit:    `JUnit` XML; of `test`
+              - github:   Annotations of GitHub Actions; of `test`
+              - csv:      Comma-separated values; of `query`
+              - tsv:      Tab-separated values; of `query`
+              - markdown: A Markdown table; of `query`
+              - ndjson:   A JSON object a row; of `query`
               
               [default: human]
 

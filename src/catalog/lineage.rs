@@ -389,31 +389,10 @@ pub(crate) fn elements(r#type: &str) -> Vec<String> {
 
 /// The parameters of a query, each with a value that its type takes: only what the query reads is asked for, not what it answers.
 fn parameters(sql: &str) -> Vec<(String, String)> {
-    let tokens: Vec<_> = tokens(sql)
-        .filter(|token| token.kind.is_significant())
-        .collect();
-    let mut parameters = Vec::new();
-    for (index, token) in tokens.iter().enumerate() {
-        if token.kind != TokenKind::OpeningCurlyBrace {
-            continue;
-        }
-        let Some(name) = tokens.get(index + 1) else {
-            continue;
-        };
-        let end = tokens
-            .iter()
-            .skip(index)
-            .find(|token| token.kind == TokenKind::ClosingCurlyBrace);
-        let r#type = tokens
-            .get(index + 3)
-            .zip(end)
-            .and_then(|(first, end)| sql.get(first.span.start..end.span.start));
-        let name = name.span.of(sql).to_owned();
-        if !parameters.iter().any(|(known, _)| *known == name) {
-            parameters.push((name, example(r#type.unwrap_or_default().trim())));
-        }
-    }
-    parameters
+    crate::sql::parameters(sql)
+        .into_iter()
+        .map(|parameter| (parameter.name, example(&parameter.r#type)))
+        .collect()
 }
 
 /// A value of a type, as a parameter of the HTTP interface is written.

@@ -14,6 +14,7 @@ mod lineage;
 mod new;
 mod plan;
 mod printer;
+mod query;
 mod repair;
 mod rollback;
 mod seed;
@@ -102,6 +103,14 @@ enum Format {
     Junit,
     /// Annotations of GitHub Actions; of `test`
     Github,
+    /// Comma-separated values; of `query`
+    Csv,
+    /// Tab-separated values; of `query`
+    Tsv,
+    /// A Markdown table; of `query`
+    Markdown,
+    /// A JSON object a row; of `query`
+    Ndjson,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -128,6 +137,7 @@ enum Verb {
     Seed(seed::Args),
     Test(test::Args),
     Lineage(lineage::Args),
+    Query(query::Args),
     Serve(serve::Args),
     Engine(engine::Args),
     Completions(shell::Completions),
@@ -139,6 +149,26 @@ struct Context {
     flags: Flags,
     environment: Environment,
     printer: Printer,
+}
+
+impl Context {
+    /// Whether somebody said where to go; the local target is nobody's word.
+    fn names_a_target(&self) -> bool {
+        self.flags.target.is_some()
+            || self.flags.url.is_some()
+            || ["HOUSEWRIGHT_TARGET", "HOUSEWRIGHT_URL"]
+                .iter()
+                .any(|variable| self.environment.get(variable).is_some())
+    }
+
+    /// The characters of a line of the terminal; `None` if there is none, so that nothing is cut.
+    fn width(&self) -> Option<usize> {
+        let said = self.environment.get("COLUMNS");
+        said.and_then(|said| said.parse().ok()).or_else(|| {
+            terminal_size::terminal_size_of(std::io::stdout())
+                .map(|(width, _)| usize::from(width.0))
+        })
+    }
 }
 
 /// Runs the command line of this process.
@@ -181,9 +211,16 @@ pub fn main() -> ExitCode {
 
 async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
     let format = context.printer.format();
-    if matches!(format, Format::Junit | Format::Github) && !matches!(verb, Verb::Test(_)) {
+    let knows = match format {
+        Format::Human | Format::Json => true,
+        Format::Junit | Format::Github => matches!(verb, Verb::Test(_)),
+        Format::Csv | Format::Tsv | Format::Markdown | Format::Ndjson => {
+            matches!(&verb, Verb::Query(args) if args.asks())
+        }
+    };
+    if !knows {
         return Err(Stop::usage(anyhow::anyhow!(
-            "only `test` reports in this format; this verb knows human and json"
+            "this verb reports in the formats human and json; junit and github are those of `test`, csv, tsv, markdown and ndjson of `query NAME`"
         )));
     }
     match verb {
@@ -202,6 +239,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::Test(args) => test::run(args, context).await,
         Verb::Lineage(args) => lineage::run(args, context).await,
+        Verb::Query(args) => query::run(args, context).await,
         Verb::Serve(args) => serve::run(args, context).await,
         Verb::Engine(args) => engine::run(&args, context),
         Verb::Completions(args) => Ok(shell::completions(&args, context)),

@@ -206,10 +206,10 @@ async fn cases(
     let took = begun.elapsed();
     let printer = &context.printer;
     printer.data(&match printer.format() {
-        Format::Human => report::test::human(&suite, &outcomes, took),
         Format::Json => report::test::json(&suite, &outcomes, took),
         Format::Junit => report::test::junit(&suite, &outcomes, took),
         Format::Github => report::test::github(&suite, &outcomes),
+        _ => report::test::human(&suite, &outcomes, took),
     });
     Ok(ExitCode::from(u8::from(!report::test::is_good(
         &suite, &outcomes,

@@ -93,6 +93,12 @@ impl Bench {
         })
     }
 
+    /// A client in the database, which holds what was last replayed or read back.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The end state of statements, from nothing. Those that change no definition are left out.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub mod invariance;
 pub mod lineage;
 pub mod mutants;
 pub mod plan;
+pub mod query;
 pub mod statements;
 pub mod status;
 mod table;
