@@ -68,6 +68,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     let hosting = Hosting {
         library: library(context)?,
         path: args.path.clone(),
+        in_memory: args.for_parent,
         address: args.listen,
         port: args.port,
         password: password.clone(),

@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// With --mutants: only mutants whose name has this; may be repeated
     #[arg(long, value_name = "TEXT", requires = "mutants")]
     mutant: Vec<String>,
-    /// How many cases are played at once [default: the number of cores]
+    /// How many cases are played at once [default: twice the number of cores]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// A ClickHouse setting for every query; may be repeated
@@ -297,8 +297,9 @@ async fn mutants(
 }
 
 fn jobs(args: &Args) -> usize {
+    // The engine waits between the steps of a query, and lets another one in.
     args.jobs
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
+        .unwrap_or_else(|| 2 * std::thread::available_parallelism().map_or(2, usize::from))
 }
 
 fn no_cases(what: &str) -> Stop {

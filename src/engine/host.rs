@@ -15,6 +15,10 @@ use crate::engine::server::{Options, Server};
 const LOCK: &str = "engine.lock";
 /// What the names of throw-away directories begin with.
 const THROW_AWAY: &str = "housewright-engine-";
+/// Where Linux keeps files in memory: thousands of small ones, made and removed, cost a disk's file system more than the queries.
+const MEMORY: &str = "/dev/shm";
+/// Bytes that have to be free there; a container's often has 64 MB in all.
+const ROOM: u64 = 4 << 30;
 
 /// What to serve.
 #[derive(Clone, Debug)]
@@ -23,6 +27,9 @@ pub struct Hosting {
     pub library: Utf8PathBuf,
     /// The data directory; `None`: a throw-away one, gone with the process.
     pub path: Option<Utf8PathBuf>,
+    /// Whether throw-away data may lie in memory: a command's own, which is little. A `TMPDIR` other than `/tmp` is where it lies all the
+    /// same.
+    pub in_memory: bool,
     /// The address to listen at.
     pub address: IpAddr,
     /// The port; 0: any that is free.
@@ -80,7 +87,7 @@ impl Host {
         let throw_away = hosting.path.is_none();
         let directory = match &hosting.path {
             Some(path) => path.clone(),
-            None => throw_away_directory(),
+            None => throw_away_directory(hosting.in_memory),
         };
         let lock = claim(&directory)?;
         let library = Library::load(&hosting.library)?;
@@ -205,9 +212,37 @@ fn make_private(directory: &Utf8Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A new name in the directory for temporary files, which is swept of those that dead engines left.
-fn throw_away_directory() -> Utf8PathBuf {
-    let parent = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into());
+/// A new name in the directory for temporary files, or in memory; both are swept of what dead engines left.
+fn throw_away_directory(in_memory: bool) -> Utf8PathBuf {
+    let temporary =
+        Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into());
+    let memory = Utf8Path::new(MEMORY);
+    sweep(&temporary);
+    sweep(memory);
+    let parent = if in_memory && temporary == "/tmp" && has_room(memory) {
+        memory
+    } else {
+        &temporary
+    };
+    parent.join(format!("{THROW_AWAY}{:016x}", rand::random::<u64>()))
+}
+
+/// Whether this user can write there, and much.
+#[cfg(unix)]
+fn has_room(directory: &Utf8Path) -> bool {
+    use rustix::fs::{Access, access, statvfs};
+    access(directory.as_str(), Access::WRITE_OK).is_ok()
+        && statvfs(directory.as_str())
+            .is_ok_and(|there| there.f_bavail.saturating_mul(there.f_frsize) >= ROOM)
+}
+
+#[cfg(not(unix))]
+fn has_room(_: &Utf8Path) -> bool {
+    false
+}
+
+/// Removes what engines that are gone left in a directory.
+fn sweep(parent: &Utf8Path) {
     let entries = parent
         .read_dir_utf8()
         .into_iter()
@@ -222,5 +257,4 @@ fn throw_away_directory() -> Utf8PathBuf {
             let _ = fs_err::remove_dir_all(entry.path());
         }
     }
-    parent.join(format!("{THROW_AWAY}{:016x}", rand::random::<u64>()))
 }

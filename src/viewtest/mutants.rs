@@ -292,6 +292,7 @@ pub async fn run(
         test,
         sample: sample?,
         killers: Mutex::new(Killers::new(outcomes)),
+        listed: options.equivalents,
     };
     events(Event::Begun(tried.len()));
     let next = AtomicUsize::new(0);
@@ -327,49 +328,66 @@ struct Trial<'a> {
     test: &'a TestEntry,
     sample: Sample,
     killers: Mutex<Killers>,
+    /// The mutants that are known to be equivalent.
+    listed: &'a Equivalents,
+}
+
+/// The histories of a case: the simplest one finds most, and is played for every case before the others are for any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Simplest,
+    Others,
 }
 
 /// Which cases notice most: they are asked first.
 struct Killers {
-    /// For each case: its place, how many it killed, and the milliseconds it takes.
-    cases: Vec<(usize, usize, u128)>,
-    /// For a statement, the case that killed its last mutant.
-    last: BTreeMap<usize, usize>,
+    /// For each part of each case: its place, how many it killed, and the milliseconds that the case takes.
+    cases: Vec<(Part, usize, usize, u128)>,
+    /// For a statement, what killed its last mutant.
+    last: BTreeMap<usize, (Part, usize)>,
 }
 
 impl Killers {
     fn new(outcomes: &[Outcome]) -> Self {
         Self {
-            cases: outcomes
-                .iter()
-                .map(|outcome| (outcome.index, 0, outcome.took.as_millis()))
+            cases: [Part::Simplest, Part::Others]
+                .into_iter()
+                .flat_map(|part| {
+                    outcomes
+                        .iter()
+                        .map(move |outcome| (part, outcome.index, 0, outcome.took.as_millis()))
+                })
                 .collect(),
             last: BTreeMap::new(),
         }
     }
 
-    fn killed(&mut self, piece: usize, case: usize) {
-        self.last.insert(piece, case);
-        for (index, kills, _) in &mut self.cases {
-            if *index == case {
+    fn killed(&mut self, piece: usize, part: Part, case: usize) {
+        self.last.insert(piece, (part, case));
+        for (known, index, kills, _) in &mut self.cases {
+            if *index == case && *known == part {
                 *kills += 1;
             }
         }
     }
 
-    /// The one that killed the neighbour, then those that kill most, then the quick ones.
-    fn order(&self, piece: usize) -> Vec<usize> {
+    /// The one that killed the neighbour, then the simplest histories, of those that kill most and then of the quick ones.
+    fn order(&self, piece: usize) -> Vec<(Part, usize)> {
         let mut cases = self.cases.clone();
         let last = self.last.get(&piece);
-        cases.sort_by_key(|(index, kills, took)| {
+        cases.sort_by_key(|(part, index, kills, took)| {
             (
-                Some(index) != last,
+                Some(&(*part, *index)) != last,
+                *part,
                 std::cmp::Reverse(*kills),
                 *took,
                 *index,
             )
         });
-        cases.into_iter().map(|(index, ..)| index).collect()
+        cases
+            .into_iter()
+            .map(|(part, index, ..)| (part, index))
+            .collect()
     }
 }
 
@@ -392,15 +410,24 @@ impl Trial<'_> {
         if let Some(because) = self.sample.refusal(stage).await? {
             return Ok(Fate::Refused { because });
         }
-        let order = self
+        let mut order = self
             .killers
             .lock()
             .map(|killers| killers.order(mutant.piece))
             .unwrap_or_default();
-        for index in order {
-            if let Some(history) = self.notices(index, stage).await? {
+        // What somebody thought through is proven again by the sample, and the cases are asked in short.
+        let listed = self.listed.reason(&mutant.name).is_some();
+        let mut example = None;
+        if listed {
+            example = self.sample.tell(stage).await?;
+            if example.is_none() {
+                order.retain(|(part, _)| *part == Part::Simplest);
+            }
+        }
+        for (part, index) in order {
+            if let Some(history) = self.notices(part, index, stage).await? {
                 if let Ok(mut killers) = self.killers.lock() {
-                    killers.killed(mutant.piece, index);
+                    killers.killed(mutant.piece, part, index);
                 }
                 return Ok(Fate::Killed {
                     case: index,
@@ -408,17 +435,18 @@ impl Trial<'_> {
                 });
             }
         }
-        Ok(match self.sample.tell(stage).await? {
-            None => Fate::Equivalent,
-            Some(example) => Fate::Survived {
-                example: Box::new(example),
-            },
-        })
+        if !listed {
+            example = self.sample.tell(stage).await?;
+        }
+        Ok(example.map_or(Fate::Equivalent, |example| Fate::Survived {
+            example: Box::new(example),
+        }))
     }
 
     /// Whether a case tells a mutant from the original, and by which reading.
     async fn notices(
         &self,
+        part: Part,
         index: usize,
         stage: &mut Stage<'_>,
     ) -> Result<Option<Option<History>>, BuildError> {
@@ -431,15 +459,26 @@ impl Trial<'_> {
         let mut noticed = None;
         let played = async {
             let script = Script::of(case, stage, self.test).await?;
-            script
-                .play(stage, &mut |reading| {
-                    if differs(&original.answers, &reading.answers) {
-                        noticed = Some(Some(reading.history));
-                        return ControlFlow::Break(());
-                    }
-                    ControlFlow::Continue(())
-                })
-                .await
+            let ways = script.ways(stage);
+            let (simplest, others) = ways.split_at(ways.len().min(1));
+            for way in match part {
+                Part::Simplest => simplest,
+                Part::Others => others,
+            } {
+                let told = script
+                    .play_one(stage, *way, &mut |reading| {
+                        if differs(&original.answers, &reading.answers) {
+                            noticed = Some(Some(reading.history));
+                            return ControlFlow::Break(());
+                        }
+                        ControlFlow::Continue(())
+                    })
+                    .await?;
+                if told.is_break() {
+                    break;
+                }
+            }
+            Ok(())
         }
         .await;
         match played {

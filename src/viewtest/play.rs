@@ -176,6 +176,26 @@ impl<'a> Script<'a> {
         first.is_none_or(|first| !self.scenes.iter().skip(first).any(changes))
     }
 
+    /// The ways in which the rows can arrive, the simplest first; the same INSERTs are not sent again under another name.
+    pub(crate) fn ways(&self, stage: &Stage<'_>) -> Vec<Arrival> {
+        let mut arrivals = self.arrivals();
+        if stage.catalog.objects.iter().any(Object::deduplicates) {
+            arrivals.push(Arrival::Retried);
+        }
+        let mut done = Vec::new();
+        arrivals.retain(|arrival| {
+            let way = (
+                self.cut(*arrival),
+                *arrival == Arrival::Raw,
+                arrival.merging(),
+            );
+            let new = !done.contains(&way);
+            done.push(way);
+            new
+        });
+        arrivals
+    }
+
     /// Plays every history, the simplest first, and hands over each reading, until it is told to stop.
     ///
     /// # Errors
@@ -185,22 +205,7 @@ impl<'a> Script<'a> {
         stage: &mut Stage<'_>,
         each: &mut (dyn FnMut(Reading) -> ControlFlow<()> + Send),
     ) -> Result<(), Stop> {
-        let mut arrivals = self.arrivals();
-        if stage.catalog.objects.iter().any(Object::deduplicates) {
-            arrivals.push(Arrival::Retried);
-        }
-        let mut done = Vec::new();
-        for arrival in arrivals {
-            // The same INSERTs are not sent again under another name.
-            let way = (
-                self.cut(arrival),
-                arrival == Arrival::Raw,
-                arrival.merging(),
-            );
-            if done.contains(&way) {
-                continue;
-            }
-            done.push(way);
+        for arrival in self.ways(stage) {
             if self.play_one(stage, arrival, each).await?.is_break() {
                 break;
             }
