@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, nothing to report · 1 findings · 2 usage or an invalid project · 3 ClickHouse refused or could not be reached ·
 //! 4 locked by another run · 5 refused as destructive. stdout is data, stderr is talk.
 
+mod against;
 mod apply;
 mod baseline;
 mod connect;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use camino::Utf8PathBuf;
 
+use crate::cli::against;
 use crate::cli::connect::start;
 use crate::cli::printer::Unit;
 use crate::cli::{Context, Format, Stop};
@@ -13,9 +14,10 @@ use crate::config::{Equivalents, Settings, Target, resolve};
 use crate::migration::Migrations;
 use crate::report;
 use crate::scratch::{Blueprint, BuildError};
+use crate::viewtest::against::compare_versions;
 use crate::viewtest::invariance::check;
 use crate::viewtest::stage::Theatre;
-use crate::viewtest::{Mode, Suite, mutants};
+use crate::viewtest::{Mode, Suite, mutants, states};
 
 /// Play the view cases through every way in which rows can arrive and meet, and compare with their golden rows
 ///
@@ -50,6 +52,14 @@ pub(crate) struct Args {
     /// With --mutants: only mutants whose name has this; may be repeated
     #[arg(long, value_name = "TEXT", requires = "mutants")]
     mutant: Vec<String>,
+    /// Show what changes since another version of the schema: a directory, or a revision of git
+    ///
+    /// Both versions get the rows of the cases and generated ones, and every view is asked. Exits 1 if anything changes.
+    #[arg(long, value_name = "REV|DIR", conflicts_with_all = ["accept", "invariance", "mutants"])]
+    against: Option<String>,
+    /// Show the raw rows of the tables behind the views, beside what the cases read; with --against, compare them too
+    #[arg(long, conflicts_with_all = ["accept", "invariance", "mutants"])]
+    states: bool,
     /// How many cases are played at once [default: twice the number of cores]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -95,10 +105,18 @@ async fn with_theatre(
     blueprint: &Blueprint,
     client: &Client,
 ) -> Result<ExitCode, Stop> {
-    let run = format!("{:016x}", rand::random::<u64>());
-    let theatre = Theatre::new(client, &run, &args.setting).await?;
+    let name = format!("{:016x}", rand::random::<u64>());
+    let theatre = Theatre::new(client, &name, &args.setting).await?;
+    let run = Run {
+        args,
+        context,
+        settings,
+        blueprint,
+        theatre: &theatre,
+        begun: Instant::now(),
+    };
     let result = tokio::select! {
-        result = play(args, context, settings, blueprint, &theatre) => result,
+        result = run.play() => result,
         _ = tokio::signal::ctrl_c() => Err(Stop::failed(130, anyhow::anyhow!("interrupted; its databases are removed"))),
     };
     let swept = theatre.sweep().await;
@@ -107,193 +125,256 @@ async fn with_theatre(
     Ok(code)
 }
 
-async fn play(
-    args: &Args,
-    context: &Context,
-    settings: &Settings,
-    blueprint: &Blueprint,
-    theatre: &Theatre,
-) -> Result<ExitCode, Stop> {
-    if args.invariance {
-        return invariance(args, context, settings, blueprint, theatre).await;
-    }
-    cases(args, context, settings, blueprint, theatre).await
+/// One way of testing, and all that it needs.
+struct Run<'a> {
+    args: &'a Args,
+    context: &'a Context,
+    settings: &'a Settings,
+    blueprint: &'a Blueprint,
+    theatre: &'a Theatre,
+    begun: Instant,
 }
 
-async fn invariance(
-    args: &Args,
-    context: &Context,
-    settings: &Settings,
-    blueprint: &Blueprint,
-    theatre: &Theatre,
-) -> Result<ExitCode, Stop> {
-    if matches!(context.printer.format(), Format::Junit | Format::Github) {
-        return Err(Stop::usage(anyhow::anyhow!(
-            "`--invariance` answers as human or json; junit and github are for cases"
-        )));
+impl Run<'_> {
+    async fn play(&self) -> Result<ExitCode, Stop> {
+        let args = self.args;
+        if let Some(against) = &args.against {
+            return self.against(against).await;
+        }
+        if args.invariance {
+            return self.invariance().await;
+        }
+        let suite = self.suite()?;
+        if args.mutants {
+            return self.mutants(&suite).await;
+        }
+        if args.states {
+            return self.states(&suite).await;
+        }
+        self.cases(&suite).await
     }
-    let begun = Instant::now();
-    let outcome = check(
-        theatre,
-        blueprint,
-        &settings.test,
-        &args.filter,
-        args.seed,
-        ROUNDS,
-    )
-    .await?;
-    if outcome.subjects.is_empty() {
-        return Err(Stop::usage(anyhow::anyhow!(
-            "no view of this schema has such a name, so nothing was proven"
-        )));
-    }
-    let took = begun.elapsed();
-    let printer = &context.printer;
-    printer.data(&if printer.is_json() {
-        report::invariance::json(&outcome, args.seed, took)
-    } else {
-        report::invariance::human(&outcome, args.seed, took)
-    });
-    Ok(ExitCode::from(u8::from(!outcome.is_good())))
-}
 
-async fn cases(
-    args: &Args,
-    context: &Context,
-    settings: &Settings,
-    blueprint: &Blueprint,
-    theatre: &Theatre,
-) -> Result<ExitCode, Stop> {
-    let directory = args.cases.as_ref().unwrap_or(&settings.cases);
-    let mut suite = Suite::load(directory).map_err(|error| no_cases(&error.to_string()))?;
-    if !args.filter.is_empty() {
-        suite.filter(&args.filter);
+    /// The output of a mode that has no other formats; `json` and `human` make it.
+    fn print(
+        &self,
+        mode: &str,
+        json: impl FnOnce() -> String,
+        human: impl FnOnce() -> String,
+    ) -> Result<(), Stop> {
+        let printer = &self.context.printer;
+        printer.data(&match printer.format() {
+            Format::Json => json(),
+            Format::Junit | Format::Github => return Err(only_human_or_json(mode)),
+            _ => human(),
+        });
+        Ok(())
     }
-    if suite.cases.is_empty() && suite.findings.is_empty() {
-        return Err(no_cases(&if args.filter.is_empty() {
-            format!("there are no cases in {directory}")
-        } else {
-            format!(
-                "no case in {directory} has `{}` in its name or title",
-                args.filter.join("` or `")
-            )
-        }));
-    }
-    if args.mutants {
-        return mutants(args, context, settings, blueprint, theatre, &suite).await;
-    }
-    let mode = match (args.accept, context.environment.get("CI")) {
-        (true, _) => Mode::Accept,
-        (false, Some(ci)) if !ci.is_empty() && ci != "false" => Mode::Check,
-        (false, _) => Mode::Propose,
-    };
-    let begun = Instant::now();
-    let bar = context
-        .printer
-        .bar(suite.cases.len() as u64, Unit::Rows, "cases");
-    let outcomes = suite
-        .play(
-            theatre,
-            blueprint,
-            &settings.test,
-            mode,
-            jobs(args),
-            &|_| bar.inc(1),
-        )
-        .await;
-    bar.finish_and_clear();
-    let outcomes = outcomes?;
-    let took = begun.elapsed();
-    let printer = &context.printer;
-    printer.data(&match printer.format() {
-        Format::Json => report::test::json(&suite, &outcomes, took),
-        Format::Junit => report::test::junit(&suite, &outcomes, took),
-        Format::Github => report::test::github(&suite, &outcomes),
-        _ => report::test::human(&suite, &outcomes, took),
-    });
-    Ok(ExitCode::from(u8::from(!report::test::is_good(
-        &suite, &outcomes,
-    ))))
-}
 
-/// Tries every mutant, once all cases hold for the original.
-async fn mutants(
-    args: &Args,
-    context: &Context,
-    settings: &Settings,
-    blueprint: &Blueprint,
-    theatre: &Theatre,
-    suite: &Suite,
-) -> Result<ExitCode, Stop> {
-    let printer = &context.printer;
-    if !matches!(printer.format(), Format::Human | Format::Json) {
-        return Err(Stop::usage(anyhow::anyhow!(
-            "`test --mutants` reports in the formats human and json"
-        )));
+    /// Junit and github are for cases; a long run does not end with that.
+    fn check_format(&self, mode: &str) -> Result<(), Stop> {
+        match self.context.printer.format() {
+            Format::Junit | Format::Github => Err(only_human_or_json(mode)),
+            _ => Ok(()),
+        }
     }
-    let equivalents = Equivalents::load(&settings.schema)?;
-    let begun = Instant::now();
-    let outcomes = suite
-        .play(
-            theatre,
-            blueprint,
-            &settings.test,
-            Mode::Check,
-            jobs(args),
-            &|_| {},
+
+    /// The cases that are asked for.
+    fn suite(&self) -> Result<Suite, Stop> {
+        let directory = self.args.cases.as_ref().unwrap_or(&self.settings.cases);
+        let mut suite = Suite::load(directory).map_err(|error| no_cases(&error.to_string()))?;
+        let words = &self.args.filter;
+        if !words.is_empty() {
+            suite.filter(words);
+        }
+        if suite.cases.is_empty() && suite.findings.is_empty() {
+            return Err(no_cases(&if words.is_empty() {
+                format!("there are no cases in {directory}")
+            } else {
+                format!(
+                    "no case in {directory} has `{}` in its name or title",
+                    words.join("` or `")
+                )
+            }));
+        }
+        Ok(suite)
+    }
+
+    async fn invariance(&self) -> Result<ExitCode, Stop> {
+        self.check_format("--invariance")?;
+        let seed = self.args.seed;
+        let outcome = check(
+            self.theatre,
+            self.blueprint,
+            &self.settings.test,
+            &self.args.filter,
+            seed,
+            ROUNDS,
         )
         .await?;
-    if !report::test::is_good(suite, &outcomes) {
+        if outcome.subjects.is_empty() {
+            return Err(Stop::usage(anyhow::anyhow!(
+                "no view of this schema has such a name, so nothing was proven"
+            )));
+        }
+        let took = self.begun.elapsed();
+        self.print(
+            "--invariance",
+            || report::invariance::json(&outcome, seed, took),
+            || report::invariance::human(&outcome, seed, took),
+        )?;
+        Ok(ExitCode::from(u8::from(!outcome.is_good())))
+    }
+
+    /// What changes since another version of the schema.
+    async fn against(&self, other: &str) -> Result<ExitCode, Stop> {
+        self.check_format("--against")?;
+        let before = against::blueprint(&self.settings.schema, other, &self.settings.database)?;
+        // A project without cases has the generated rows.
+        let suite = if self.args.cases.is_some() || self.settings.cases.is_dir() {
+            self.suite()?
+        } else {
+            Suite::default()
+        };
+        let outcome = compare_versions(
+            self.theatre,
+            &before,
+            self.blueprint,
+            &self.settings.test,
+            &suite.cases,
+            self.args.states,
+        )
+        .await?;
+        let took = self.begun.elapsed();
+        self.print(
+            "--against",
+            || report::against::json(&outcome, other, took),
+            || report::against::human(&outcome, other, took),
+        )?;
+        Ok(ExitCode::from(u8::from(!outcome.is_same())))
+    }
+
+    /// What the cases leave in the tables behind the views.
+    async fn states(&self, suite: &Suite) -> Result<ExitCode, Stop> {
+        self.check_format("--states")?;
+        let outcomes =
+            states::show(self.theatre, self.blueprint, suite, &self.settings.test).await?;
+        self.print(
+            "--states",
+            || report::states::json(suite, &outcomes),
+            || report::states::human(suite, &outcomes),
+        )?;
+        let unplayed = outcomes.iter().any(|outcome| outcome.unplayed.is_some());
+        Ok(ExitCode::from(u8::from(unplayed)))
+    }
+
+    async fn cases(&self, suite: &Suite) -> Result<ExitCode, Stop> {
+        let mode = match (self.args.accept, self.context.environment.get("CI")) {
+            (true, _) => Mode::Accept,
+            (false, Some(ci)) if !ci.is_empty() && ci != "false" => Mode::Check,
+            (false, _) => Mode::Propose,
+        };
+        let printer = &self.context.printer;
+        let bar = printer.bar(suite.cases.len() as u64, Unit::Rows, "cases");
+        let outcomes = suite
+            .play(
+                self.theatre,
+                self.blueprint,
+                &self.settings.test,
+                mode,
+                jobs(self.args),
+                &|_| bar.inc(1),
+            )
+            .await;
+        bar.finish_and_clear();
+        let outcomes = outcomes?;
+        let took = self.begun.elapsed();
         printer.data(&match printer.format() {
-            Format::Json => report::test::json(suite, &outcomes, begun.elapsed()),
-            _ => report::test::human(suite, &outcomes, begun.elapsed()),
+            Format::Json => report::test::json(suite, &outcomes, took),
+            Format::Junit => report::test::junit(suite, &outcomes, took),
+            Format::Github => report::test::github(suite, &outcomes),
+            _ => report::test::human(suite, &outcomes, took),
         });
-        printer.talk("no mutant was tried: the cases have to hold for the schema itself first");
-        return Ok(ExitCode::from(1));
+        Ok(ExitCode::from(u8::from(!report::test::is_good(
+            suite, &outcomes,
+        ))))
     }
-    let bar = printer.bar(1, Unit::Rows, "mutants");
-    let options = mutants::Options {
-        only: &args.mutant,
-        equivalents: &equivalents,
-        jobs: jobs(args),
-    };
-    let done = mutants::run(
-        theatre,
-        blueprint,
-        suite,
-        &outcomes,
-        &settings.test,
-        options,
-        &|event| match event {
-            mutants::Event::Begun(total) => bar.set_length(total as u64),
-            mutants::Event::Ended(mutant, fate) => {
-                bar.inc(1);
-                printer.detail(&report::mutants::line(mutant, fate, suite));
-            }
-        },
-    )
-    .await;
-    bar.finish_and_clear();
-    let done = done?;
-    if done.fates.is_empty() {
-        return Err(Stop::usage(anyhow::anyhow!(
-            "there is nothing to change: no mutant{}",
-            if args.mutant.is_empty() {
-                " of this schema"
-            } else {
-                " has this in its name"
-            }
-        )));
+
+    /// Tries every mutant, once all cases hold for the original.
+    async fn mutants(&self, suite: &Suite) -> Result<ExitCode, Stop> {
+        self.check_format("--mutants")?;
+        let printer = &self.context.printer;
+        let equivalents = Equivalents::load(&self.settings.schema)?;
+        let outcomes = suite
+            .play(
+                self.theatre,
+                self.blueprint,
+                &self.settings.test,
+                Mode::Check,
+                jobs(self.args),
+                &|_| {},
+            )
+            .await?;
+        if !report::test::is_good(suite, &outcomes) {
+            let took = self.begun.elapsed();
+            self.print(
+                "--mutants",
+                || report::test::json(suite, &outcomes, took),
+                || report::test::human(suite, &outcomes, took),
+            )?;
+            printer.talk("no mutant was tried: the cases have to hold for the schema itself first");
+            return Ok(ExitCode::from(1));
+        }
+        let bar = printer.bar(1, Unit::Rows, "mutants");
+        let options = mutants::Options {
+            only: &self.args.mutant,
+            equivalents: &equivalents,
+            jobs: jobs(self.args),
+        };
+        let done = mutants::run(
+            self.theatre,
+            self.blueprint,
+            suite,
+            &outcomes,
+            &self.settings.test,
+            options,
+            &|event| match event {
+                mutants::Event::Begun(total) => bar.set_length(total as u64),
+                mutants::Event::Ended(mutant, fate) => {
+                    bar.inc(1);
+                    printer.detail(&report::mutants::line(mutant, fate, suite));
+                }
+            },
+        )
+        .await;
+        bar.finish_and_clear();
+        let done = done?;
+        if done.fates.is_empty() {
+            return Err(Stop::usage(anyhow::anyhow!(
+                "there is nothing to change: no mutant{}",
+                if self.args.mutant.is_empty() {
+                    " of this schema"
+                } else {
+                    " has this in its name"
+                }
+            )));
+        }
+        let took = self.begun.elapsed();
+        let wanted = self.args.min_score;
+        self.print(
+            "--mutants",
+            || report::mutants::json(&done, suite, &equivalents, wanted, took),
+            || report::mutants::human(&done, &equivalents, wanted, took),
+        )?;
+        Ok(ExitCode::from(u8::from(!report::mutants::is_good(
+            &done, wanted,
+        ))))
     }
-    let took = begun.elapsed();
-    let wanted = args.min_score;
-    printer.data(&match printer.format() {
-        Format::Json => report::mutants::json(&done, suite, &equivalents, wanted, took),
-        _ => report::mutants::human(&done, &equivalents, wanted, took),
-    });
-    Ok(ExitCode::from(u8::from(!report::mutants::is_good(
-        &done, wanted,
-    ))))
+}
+
+fn only_human_or_json(mode: &str) -> Stop {
+    Stop::usage(anyhow::anyhow!(
+        "`test {mode}` reports in the formats human and json; junit and github are for cases"
+    ))
 }
 
 fn jobs(args: &Args) -> usize {

@@ -1,6 +1,7 @@
 //! Any outcome → human or JSON text. One file per outcome; the JSON has structs of its own, so that the contract does not move when a
 //! field elsewhere is renamed. Colour is written as ANSI and stripped by whoever prints to something that has none.
 
+pub mod against;
 pub mod apply;
 pub mod baseline;
 pub mod diagnostics;
@@ -12,6 +13,7 @@ pub mod mutants;
 pub mod plan;
 pub mod query;
 pub mod statements;
+pub mod states;
 pub mod status;
 mod table;
 pub mod test;

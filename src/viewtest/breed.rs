@@ -175,6 +175,12 @@ fn spice(column: &Column, pool: &Pool) -> Vec<Option<Value>> {
         }
     } else if kind.starts_with("Date") {
         let whole = !kind.starts_with("DateTime64");
+        // Before 1970 remainders are negative.
+        if kind == "Date32" {
+            text("1969-12-31".to_owned());
+        } else if !whole {
+            text("1969-12-31 23:59:59.999".to_owned());
+        }
         for (index, known) in texts
             .iter()
             .filter_map(|text| moment(text))
@@ -260,6 +266,7 @@ mod tests {
         {"at":"2026-05-16 19:00:00.400","id":"u-7","n":3}
         {"at":"2026-05-16 19:00:00.001","id":"u-7","n":3}
         {"at":"2026-05-16 18:59:59.999","id":"u-7","n":3}
+        {"at":"1969-12-31 23:59:59.999","id":"u-7","n":3}
         {"id":"u-7","n":3}
         {"at":"2026-05-16 19:00:00","id":"u-7","n":3}
         {"at":"2026-05-16 19:00:00","id":"u-07","n":3}

@@ -306,7 +306,7 @@ fn questions(catalog: &Catalog) -> (Vec<Question>, Vec<Subject>) {
 }
 
 /// Rows that the tables take; they are in the tables when this ends.
-async fn rows(
+pub(super) async fn rows(
     stage: &mut Stage<'_>,
     seed: u64,
     counts: &mut Vec<(String, usize, usize)>,
@@ -352,7 +352,7 @@ fn said(error: Error) -> Result<String, BuildError> {
     }
 }
 
-fn describe(finding: &Diagnostic) -> String {
+pub(super) fn describe(finding: &Diagnostic) -> String {
     let mut text = finding.message.clone();
     for note in &finding.notes {
         text.push_str(": ");

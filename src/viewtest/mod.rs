@@ -4,6 +4,7 @@
 //! worker on a database of its own. Who shows the outcome is not known here.
 
 pub mod adversary;
+pub mod against;
 mod breed;
 pub mod case;
 pub mod history;
@@ -18,6 +19,7 @@ mod seeded;
 mod shrink;
 pub mod snapshot;
 pub mod stage;
+pub mod states;
 mod suite;
 
 pub use sample::Example;

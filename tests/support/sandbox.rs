@@ -85,6 +85,10 @@ pub(crate) fn filters() -> insta::internals::SettingsBindDropGuard {
     settings.add_filter(r"process \d+, run [0-9a-f]{16}", "process [PID], run [RUN]");
     settings.add_filter(r"housewright-[0-9a-f]{16}-", "housewright-[RUN]-");
     settings.add_filter(r#""(recorded_at|duration_ms)": \d+"#, r#""$1": "[NUMBER]""#);
+    settings.add_filter(
+        r"housewright_test_[0-9a-f]{16}_\d+",
+        "housewright_test_[RUN]",
+    );
     settings.add_filter(r"127\.0\.0\.1:\d+", "[ADDRESS]");
     settings.add_filter(r"\[DURATION\] +(applied|pending)", "[DURATION] $1");
     settings.bind_to_scope()

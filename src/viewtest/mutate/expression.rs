@@ -98,6 +98,7 @@ impl Statement<'_> {
                 Zone::Type => self.type_word(index, &tok),
                 Zone::Expression => {
                     self.call(index, &tok);
+                    self.tuple(index, &tok);
                     self.operator(index, &tok);
                     self.literal(index, &tok);
                     self.reference(index, &tok);
@@ -170,6 +171,13 @@ impl Statement<'_> {
             };
             self.swap(&whole, &format!("{plain}({rest})"));
         }
+        // A state is taken for its value, and the other way round.
+        if suffix.contains("Merge") {
+            self.swap(&one, &format!("{base}{}", suffix.replace("Merge", "State")));
+            self.swap(&one, &format!("{base}{}", suffix.replace("Merge", "")));
+        } else if suffix.contains("State") && !suffix.contains("SimpleState") {
+            self.swap(&one, &format!("{base}{}", suffix.replace("State", "Merge")));
+        }
         if aggregate(name).is_some() {
             return;
         }
@@ -212,6 +220,38 @@ impl Statement<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// `(a, b)` or `tuple(a, b)`: one element less, for each of them; so is a list behind IN.
+    pub(super) fn tuple(&mut self, index: usize, tok: &Tok<'_>) {
+        if tok.kind != TokenKind::OpeningRoundBracket {
+            return;
+        }
+        let before = index.wrapping_sub(1);
+        let is_call = matches!(
+            self.kind(before),
+            Some(TokenKind::BareWord | TokenKind::QuotedIdentifier)
+        ) && ![
+            "IN", "AND", "OR", "NOT", "SELECT", "WHERE", "THEN", "ELSE", "WHEN", "tuple",
+        ]
+        .iter()
+        .any(|word| self.is(before, word));
+        let Some(inside) = self.inside(index).filter(|_| !is_call) else {
+            return;
+        };
+        if self.is(inside.start, "SELECT") || self.is(inside.start, "WITH") {
+            return;
+        }
+        let items = self.items(&inside);
+        if items.len() < 2 {
+            return;
+        }
+        let whole = short(self.text(&(index..inside.end + 1)));
+        for item in items {
+            let span = self.span(&self.with_comma(&item));
+            let label = format!("{} of {whole} → (dropped)", short(self.text(&item)));
+            self.add(item.start, &label, vec![(span, String::new())]);
         }
     }
 

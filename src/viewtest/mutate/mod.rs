@@ -138,7 +138,7 @@ mod tests {
                 ("ts", "DateTime"),
                 ("ok", "UInt8")
             ],
-        ), @r##"
+        ), @"
         v.where: WHERE e.k != '' AND e.ts BETWEEN 1 AND 1800 → (dropped)
         v.group by: e.k → (dropped)
         v.group by: e.id → (dropped)
@@ -146,12 +146,15 @@ mod tests {
         v.k: e.k → id
         v.entry: min → max
         v.entry: min → any
+        v.entry: e.ts of (e.ts, e.id) → (dropped)
+        v.entry: e.id of (e.ts, e.id) → (dropped)
         v.entry: e.ts → a constant
         v.entry: e.id → a constant
         v.entry: e.id → url
         v.u: argMinIfState → argMaxIfState
         v.u: argMinIfState(e.url, e.ts, e.ok) → anyIfState(e.url, e.ok)
         v.u: argMinIfState(e.url, e.ts, e.ok) → argMinState(e.url, e.ts)
+        v.u: argMinIfState → argMinIfMerge
         v.u: e.url in argMinIfState → a constant
         v.u: e.url in argMinIfState → k
         v.u: e.ts in argMinIfState → a constant
@@ -177,7 +180,7 @@ mod tests {
         v.where: e.ts BETWEEN 1 AND 1800 → e.ts >= 1 AND e.ts < 1800
         v.where: 1 → 2
         v.where: 1800 → 1801
-        "##);
+        ");
     }
 
     #[test]
@@ -198,6 +201,32 @@ mod tests {
         v.who: 'id' → 'known'
         v.who: NULL → ''
         "##);
+    }
+
+    #[test]
+    fn a_state_is_taken_for_its_value() {
+        insta::assert_snapshot!(names(
+            "CREATE VIEW v AS SELECT uniqMerge(u) AS u, sumIfState(a, b) AS s, minSimpleState(a) AS m FROM t WHERE (x, y) IN (1, 2)",
+            &[],
+        ), @"
+        v.where: WHERE (x, y) IN (1, 2) → (dropped)
+        v.u: uniqMerge → countMerge
+        v.u: uniqMerge → uniqState
+        v.u: uniqMerge → uniq
+        v.s: sumIfState → maxIfState
+        v.s: sumIfState → anyIfState
+        v.s: sumIfState(a, b) → sumState(a)
+        v.s: sumIfState → sumIfMerge
+        v.m: minSimpleState → maxSimpleState
+        v.m: minSimpleState → anySimpleState
+        v.where: x of (x, y) → (dropped)
+        v.where: y of (x, y) → (dropped)
+        v.where: (x, y) IN (1, 2) → NOT IN
+        v.where: 1 of (1, 2) → (dropped)
+        v.where: 2 of (1, 2) → (dropped)
+        v.where: 1 → 2 in IN
+        v.where: 2 → 3 in IN
+        ");
     }
 
     #[test]
