@@ -18,6 +18,7 @@ pub mod engine;
 pub mod journal;
 
 // decide
+pub mod docs;
 pub mod plan;
 
 // act

@@ -63,6 +63,21 @@ pub struct AnswerColumn {
     pub r#type: String,
 }
 
+impl AnswerColumn {
+    /// Whether its values are numbers.
+    #[must_use]
+    pub fn is_number(&self) -> bool {
+        let inner = self
+            .r#type
+            .strip_prefix("Nullable(")
+            .or_else(|| self.r#type.strip_prefix("LowCardinality("))
+            .unwrap_or(&self.r#type);
+        ["UInt", "Int", "Float", "Decimal", "BFloat"]
+            .iter()
+            .any(|prefix| inner.starts_with(prefix))
+    }
+}
+
 /// The recipes of a schema directory, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Recipes(Vec<Recipe>);

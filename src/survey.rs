@@ -1,11 +1,49 @@
-//! A schema asked: the migrations replayed on a bench of its own, generated events loaded, recipes run.
+//! A schema asked: the migrations replayed on a bench, generated events loaded, recipes run, and a target's sizes read. What is found is
+//! a [`Model`], of which `docs` makes pages.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
-use crate::catalog::Catalog;
-use crate::clickhouse::{Client, Error as ClickHouseError, Query};
-use crate::recipe::{Answer, AnswerColumn, Recipe};
+use crate::catalog::{Catalog, DefinitionKind, Definitions, Details, Kind, Lineage, Place};
+use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
+use crate::docs::{
+    self, ColumnFigures, Figures, Model, Parts, Sample, Stale, is_steady, is_volatile,
+};
+use crate::drift::{Bench, Error as ReplayError, Step};
+use crate::migration::Migrations;
+use crate::recipe::{Answer, AnswerColumn, Recipe, Recipes};
 use crate::seed;
+
+/// Why a schema could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The migrations could not be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The engine or the target failed.
+    #[error(transparent)]
+    ClickHouse(#[from] ClickHouseError),
+    /// ClickHouse refused a recipe.
+    #[error("ClickHouse refused the recipe {path}")]
+    Recipe {
+        /// Its file.
+        path: Utf8PathBuf,
+        /// What was said.
+        #[source]
+        source: ClickHouseError,
+    },
+    /// A page could not be read.
+    #[error("could not read the pages")]
+    Page(#[source] std::io::Error),
+}
+
+/// How many values of a column are shown.
+const VALUES: usize = 3;
+/// More characters of a value are not kept.
+const LONG: usize = 120;
 
 /// What makes an answer the same on every machine.
 const ASK: [(&str, &str); 2] = [
@@ -92,9 +130,241 @@ pub async fn stock(client: &Client, catalog: &Catalog) -> Result<bool, ClickHous
         return Ok(false);
     }
     let mut insert = client.insert(
-        &Query::new("INSERT INTO events FORMAT JSONEachRow").setting("session_timezone", "UTC"),
+        &Query::new("INSERT INTO events FORMAT JSONEachRow")
+            .setting("session_timezone", "UTC")
+            .setting("input_format_parallel_parsing", "0"),
     );
     insert.send(body.into()).await?;
     insert.end().await?;
     Ok(true)
+}
+
+/// Replays the migrations, and finds out what people want to know of them. With `samples`, generated events are loaded, the recipes asked,
+/// and values of every column collected; the same ones on every machine.
+///
+/// # Errors
+/// [`Error`].
+pub async fn model(
+    bench: &Bench,
+    migrations: &Migrations,
+    recipes: &Recipes,
+    samples: bool,
+) -> Result<Model, Error> {
+    let definitions = bench.replay(&Step::of_migrations(migrations)).await?;
+    let client = bench.client();
+    let catalog = Catalog::read(client).await?;
+    let lineage = Lineage::read(client, &catalog).await?;
+    let details = Details::read(client).await?;
+    let mut parts = Parts {
+        database: client.database(),
+        catalog: &catalog,
+        definitions: &definitions,
+        lineage: &lineage,
+        details: &details,
+        migrations,
+        recipes,
+        answers: BTreeMap::new(),
+        samples: BTreeMap::new(),
+    };
+    if samples {
+        let client = client.clone();
+        let stocked = stock(&client, &catalog).await?;
+        let reader = client.read_only();
+        for recipe in recipes.iter() {
+            // A recipe that is not right is found even where there is nothing to answer with.
+            let values = recipe.bind(&[], true).unwrap_or_default();
+            let query = question(recipe, &values).setting("max_threads", "1");
+            let found =
+                answer(&reader, query)
+                    .await
+                    .map_err(|source| match source.exception() {
+                        Some(_) => Error::Recipe {
+                            path: recipe.path.clone(),
+                            source,
+                        },
+                        None => Error::ClickHouse(source),
+                    })?;
+            if stocked {
+                parts.answers.insert(recipe.name.clone(), found);
+            }
+        }
+        if stocked {
+            parts.samples = collect(&reader, &catalog, &definitions, &lineage).await?;
+        }
+    }
+    Ok(Model::of(parts))
+}
+
+/// Values of the columns of all tables and views whose answer is the same each time.
+async fn collect(
+    client: &Client,
+    catalog: &Catalog,
+    definitions: &Definitions,
+    lineage: &Lineage,
+) -> Result<BTreeMap<(String, String), Sample>, ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        value: Option<String>,
+        n: u64,
+        distinct: u64,
+    }
+    let moving = moving(definitions, lineage);
+    let mut samples = BTreeMap::new();
+    for object in &catalog.objects {
+        if !matches!(object.kind, Kind::Table | Kind::View) || moving.contains(&object.name) {
+            continue;
+        }
+        for column in &object.columns {
+            let place = Place {
+                object: object.name.clone(),
+                column: column.name.clone(),
+                element: None,
+            };
+            if column.r#type.starts_with("AggregateFunction(") || !is_steady(&lineage.trace(&place))
+            {
+                continue;
+            }
+            let (name, from) = (identifier(&column.name), identifier(&object.name));
+            let query = Query::new(format!(
+                "SELECT toString({name}) AS value, count() AS n, count() OVER () AS distinct FROM {from} GROUP BY value ORDER BY n DESC, value LIMIT {VALUES}"
+            ))
+            .setting("session_timezone", "UTC")
+            .setting("max_threads", "1");
+            let rows: Vec<Row> = match client.rows(&query).await {
+                Ok(rows) => rows,
+                // A type that has no text, or a table that cannot be read here.
+                Err(error) if error.exception().is_some() => continue,
+                Err(error) => return Err(error),
+            };
+            // NULL and empty say nothing of what a value looks like.
+            let values: Vec<String> = rows
+                .iter()
+                .filter(|row| row.n > 0)
+                .filter_map(|row| row.value.clone())
+                .filter(|value| !value.is_empty())
+                .map(|value| value.chars().take(LONG).collect())
+                .collect();
+            let distinct = rows.first().map_or(0, |row| row.distinct);
+            samples.insert(
+                (object.name.clone(), column.name.clone()),
+                Sample { values, distinct },
+            );
+        }
+    }
+    Ok(samples)
+}
+
+/// The objects whose rows are not the same each time, because a query on the way reads a clock or draws lots.
+fn moving(definitions: &Definitions, lineage: &Lineage) -> BTreeSet<String> {
+    let mut moving: BTreeSet<String> = definitions
+        .iter()
+        .filter(|definition| definition.kind != DefinitionKind::Table)
+        .filter(|definition| is_volatile(&definition.text))
+        .map(|definition| definition.name.clone())
+        .collect();
+    loop {
+        let more: Vec<String> = definitions
+            .iter()
+            .filter(|definition| !moving.contains(&definition.name))
+            .filter(|definition| {
+                lineage
+                    .sources(&definition.name)
+                    .iter()
+                    .any(|source| moving.contains(source))
+            })
+            .map(|definition| definition.name.clone())
+            .collect();
+        if more.is_empty() {
+            return moving;
+        }
+        moving.extend(more);
+    }
+}
+
+/// Reads sizes and freshness of a target into a model. Only reads there.
+///
+/// # Errors
+/// [`ClickHouseError`].
+pub async fn figures(
+    target: &Client,
+    name: &str,
+    model: &mut Model,
+) -> Result<(), ClickHouseError> {
+    #[derive(Deserialize)]
+    struct TableRow {
+        table: String,
+        rows: u64,
+        bytes: u64,
+        uncompressed: u64,
+        parts: u64,
+        partitions: u64,
+        written: String,
+        age: u64,
+    }
+    #[derive(Deserialize)]
+    struct ColumnRow {
+        table: String,
+        name: String,
+        bytes: u64,
+        uncompressed: u64,
+    }
+    let client = target.read_only();
+    let tables = Query::new(
+        "SELECT table, sum(rows) AS rows, sum(bytes_on_disk) AS bytes, sum(data_uncompressed_bytes) AS uncompressed, count() AS parts, \
+         uniqExact(partition) AS partitions, toString(max(modification_time), 'UTC') AS written, \
+         toUInt64(greatest(0, dateDiff('second', max(modification_time), now()))) AS age \
+         FROM system.parts WHERE database = currentDatabase() AND active GROUP BY table ORDER BY table",
+    );
+    let columns = Query::new(
+        "SELECT table, name, data_compressed_bytes AS bytes, data_uncompressed_bytes AS uncompressed \
+         FROM system.columns WHERE database = currentDatabase() AND data_compressed_bytes > 0 ORDER BY table, position",
+    );
+    let tables: Vec<TableRow> = client.rows(&tables).await?;
+    let columns: Vec<ColumnRow> = client.rows(&columns).await?;
+    for object in &mut model.objects {
+        object.figures = tables
+            .iter()
+            .find(|row| row.table == object.name)
+            .map(|row| Figures {
+                rows: row.rows,
+                bytes: row.bytes,
+                uncompressed: row.uncompressed,
+                parts: row.parts,
+                partitions: row.partitions,
+                written: row.written.clone(),
+                age: row.age,
+            });
+        for column in &mut object.columns {
+            column.figures = columns
+                .iter()
+                .find(|row| row.table == object.name && row.name == column.name)
+                .map(|row| ColumnFigures {
+                    bytes: row.bytes,
+                    uncompressed: row.uncompressed,
+                });
+        }
+    }
+    model.target = Some(name.to_owned());
+    Ok(())
+}
+
+/// The pages of `<schema>/docs` that are not what the migrations and recipes say; none, where a project keeps no pages. For a gate that
+/// looks at everything: `engine` is one that belongs to this process alone, as [`Bench`] wants it.
+///
+/// # Errors
+/// [`Error`].
+pub async fn stale(
+    engine: &Client,
+    schema: &Utf8Path,
+    database: &str,
+    migrations: &Migrations,
+    recipes: &Recipes,
+) -> Result<Vec<Stale>, Error> {
+    let directory = schema.join(docs::DIRECTORY);
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
+    let bench = Bench::new(engine, database).await?;
+    let model = model(&bench, migrations, recipes, true).await?;
+    docs::stale(&directory, &docs::pages(&model)).map_err(Error::Page)
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The rooms in the order in which data flows through them; a room may name only rooms above it.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
     // read
     "sql",
     "config",
@@ -22,7 +22,8 @@ const ROOMS: [&str; 18] = [
     "engine",
     "journal",
     "catalog", // decide
-    "plan",    // act
+    "docs",
+    "plan", // act
     "scratch",
     "apply",
     "drift",

@@ -5,6 +5,7 @@
 
 mod canonical;
 mod definition;
+mod details;
 mod follow;
 mod holdings;
 mod lineage;
@@ -18,6 +19,7 @@ use crate::sql::{TokenKind, header, tokens};
 
 pub use crate::catalog::canonical::{Masking, canonical, engine_clause, reveals_as};
 pub use crate::catalog::definition::{Definition, DefinitionKind, Definitions, Difference};
+pub use crate::catalog::details::{Clauses, ColumnDetail, Details};
 pub use crate::catalog::holdings::{ColumnHolding, Holding, Holdings};
 pub use crate::catalog::lineage::{Lineage, Origin, Place, Role, Step, Trace};
 pub use crate::catalog::order::{Cycle, order, references};

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use crate::catalog::{Catalog, Lineage, Place};
-use crate::cli::connect::start;
+use crate::cli::dump::{on_bench, refused};
 use crate::cli::{Context, Stop};
 use crate::config::resolve;
+use crate::drift::{Error, Step};
 use crate::migration::Migrations;
-use crate::report;
-use crate::scratch::{Blueprint, Scratch};
+use crate::{docs, report};
 
 /// Show where each column comes from, back to what clients sent
 ///
@@ -22,30 +22,31 @@ pub(crate) struct Args {
     /// Draw the objects and what flows between them as a Mermaid flowchart
     #[arg(long, conflicts_with = "what")]
     mermaid: bool,
+    /// Draw them as an SVG file, for light and dark
+    #[arg(long, conflicts_with_all = ["what", "mermaid"])]
+    svg: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
-    let settings = resolve(&context.flags, &context.environment)?;
-    let migrations = Migrations::load(&settings.schema)?;
-    let blueprint = Blueprint::of(&migrations, &settings.database)
-        .map_err(|findings| Stop::findings(2, findings, Some(migrations.clone())))?;
-    let (client, handle) = start(context, None, "default").await?;
-    let read = async {
-        let scratch = Scratch::new(&client, "lineage").await?;
-        let client = scratch.build(&blueprint).await?;
-        let catalog = Catalog::read(&client).await?;
-        let lineage = Lineage::read(&client, &catalog).await?;
-        Ok::<_, Stop>((catalog, lineage))
-    }
-    .await;
-    handle.end().await;
-    let (catalog, lineage) = read?;
-    if args.mermaid {
-        context
-            .printer
-            .data(&report::lineage::mermaid(&catalog, &lineage));
+    if args.mermaid || args.svg {
+        let model = super::docs::model(context, false).await?;
+        context.printer.data(&if args.svg {
+            docs::svg(&model)
+        } else {
+            docs::mermaid(&model)
+        });
         return Ok(ExitCode::SUCCESS);
     }
+    let settings = resolve(&context.flags, &context.environment)?;
+    let migrations = Migrations::load(&settings.schema)?;
+    let read = on_bench(context, &settings.database, async |bench| {
+        bench.replay(&Step::of_migrations(&migrations)).await?;
+        let catalog = Catalog::read(bench.client()).await?;
+        let lineage = Lineage::read(bench.client(), &catalog).await?;
+        Ok::<_, Error>((catalog, lineage))
+    })
+    .await;
+    let (catalog, lineage) = read.map_err(|error| refused(error, &migrations))?;
     let (places, view) = match &args.what {
         None => (
             catalog

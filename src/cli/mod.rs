@@ -8,6 +8,7 @@ mod apply;
 mod baseline;
 mod connect;
 mod demo;
+mod docs;
 mod drift;
 mod dump;
 mod engine;
@@ -45,7 +46,7 @@ use crate::config::{Environment, Flags};
 #[command(after_help = "\
 Exit codes:
   0  done, nothing to report
-  1  findings: `drift`, `dump --check`, or something pending with `status --check`
+  1  findings: `drift`, `dump --check`, `docs --check`, or something pending with `status --check`
   2  usage, or an invalid project
   3  ClickHouse refused, or could not be reached
   4  locked by another run
@@ -137,6 +138,7 @@ enum Verb {
     Statements(statements::Args),
     Seed(seed::Args),
     Test(test::Args),
+    Docs(docs::Args),
     Lineage(lineage::Args),
     Query(query::Args),
     Serve(serve::Args),
@@ -239,6 +241,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Statements(args) => statements::run(&args, context),
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::Test(args) => test::run(args, context).await,
+        Verb::Docs(args) => docs::run(args, context).await,
         Verb::Lineage(args) => lineage::run(args, context).await,
         Verb::Query(args) => query::run(args, context).await,
         Verb::Serve(args) => serve::run(args, context).await,

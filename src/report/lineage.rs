@@ -1,10 +1,10 @@
-//! Where columns come from: as a tree for a person, as JSON, as a Mermaid flowchart.
+//! Where columns come from: as a tree for a person, as JSON.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Kind, Lineage, Origin, Place, Role, Step, Trace};
+use crate::catalog::{Origin, Place, Role, Step, Trace};
 use crate::report::{JSON_VERSION, QUIET, STRONG, styled};
 
 /// Columns with all they come from, each as a tree.
@@ -220,36 +220,4 @@ fn role(origin: &Origin) -> &'static str {
         Role::Value => "value",
         Role::Decides => "decides",
     }
-}
-
-/// The objects and what flows between them, as a Mermaid flowchart.
-#[must_use]
-pub fn mermaid(catalog: &Catalog, lineage: &Lineage) -> String {
-    let mut text = "flowchart LR\n".to_owned();
-    let number = |name: &str| {
-        catalog
-            .objects
-            .iter()
-            .position(|object| object.name == name)
-    };
-    for (index, object) in catalog.objects.iter().enumerate() {
-        let name = object
-            .name
-            .replace('"', "#quot;")
-            .replace(['\n', '\r'], " ");
-        let (open, close) = match object.kind {
-            Kind::Table | Kind::Dictionary => ("[(", ")]"),
-            Kind::MaterializedView => ("{{", "}}"),
-            Kind::View | Kind::ParameterizedView => ("([", "])"),
-        };
-        let _ = writeln!(text, "    o{index}{open}\"{name}\"{close}");
-    }
-    for (index, object) in catalog.objects.iter().enumerate() {
-        for source in lineage.sources(&object.name) {
-            if let Some(source) = number(&source) {
-                let _ = writeln!(text, "    o{source} --> o{index}");
-            }
-        }
-    }
-    text
 }

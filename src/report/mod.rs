@@ -5,6 +5,7 @@ pub mod against;
 pub mod apply;
 pub mod baseline;
 pub mod diagnostics;
+pub mod docs;
 pub mod drift;
 pub mod dump;
 pub mod invariance;

@@ -115,7 +115,7 @@ fn table(answer: &Answer, bar: Option<&str>, width: Option<usize>) -> String {
                 .iter()
                 .zip(&widths)
                 .enumerate()
-                .filter(|(_, (column, width))| !is_number(&column.r#type) && **width > NARROW)
+                .filter(|(_, (column, width))| !column.is_number() && **width > NARROW)
                 .max_by_key(|(_, (_, width))| **width)
                 .map(|(at, _)| at);
             let Some(widest) = widest else {
@@ -142,7 +142,7 @@ fn table(answer: &Answer, bar: Option<&str>, width: Option<usize>) -> String {
             let right = answer
                 .columns
                 .get(column)
-                .is_some_and(|it| is_number(&it.r#type));
+                .is_some_and(crate::recipe::AnswerColumn::is_number);
             let (before, behind) = if right {
                 (pad, String::new())
             } else {
@@ -217,18 +217,6 @@ fn bar(share: f64, width: usize) -> String {
     let text = "█".repeat(eighths / 8) + EIGHTHS.get(eighths % 8).copied().unwrap_or_default();
     let pad = width.saturating_sub(text.chars().count());
     text + &" ".repeat(pad)
-}
-
-/// Whether the values of a type are numbers.
-#[must_use]
-pub fn is_number(r#type: &str) -> bool {
-    let inner = r#type
-        .strip_prefix("Nullable(")
-        .or_else(|| r#type.strip_prefix("LowCardinality("))
-        .unwrap_or(r#type);
-    ["UInt", "Int", "Float", "Decimal", "BFloat"]
-        .iter()
-        .any(|prefix| inner.starts_with(prefix))
 }
 
 /// A value on one line.

@@ -1,0 +1,1 @@
+try{document.documentElement.dataset.theme=localStorage.getItem("housewright-theme")||(matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light")}catch{document.documentElement.dataset.theme="light"}
