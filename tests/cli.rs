@@ -1200,6 +1200,8 @@ fn the_help_is_a_manual() {
       seed         Generate realistic events, or read them from a file: the same seed, the same bytes
       test         Play the view cases through every way in which rows can arrive and meet, and compare
                    with their golden rows
+      docs         Write the schema as pages that people read: schema/docs/SCHEMA.md, schema.json,
+                   lineage.svg and index.html
       lineage      Show where each column comes from, back to what clients sent
       query        Ask one of the recipes of schema/queries; without a name, list them
       serve        Serve the embedded ClickHouse over its HTTP interface
@@ -1258,7 +1260,7 @@ fn the_help_is_a_manual() {
 
     Exit codes:
       0  done, nothing to report
-      1  findings: `drift`, `dump --check`, or something pending with `status --check`
+      1  findings: `drift`, `dump --check`, `docs --check`, or something pending with `status --check`
       2  usage, or an invalid project
       3  ClickHouse refused, or could not be reached
       4  locked by another run

@@ -155,7 +155,7 @@ async fn answer(mut stream: TcpStream, pages: &[Page]) {
     while !request.windows(4).any(|four| four == b"\r\n\r\n") && request.len() < 16_384 {
         match stream.read(&mut buffer).await {
             Ok(read) if read > 0 => {
-                request.extend_from_slice(buffer.get(..read).unwrap_or_default())
+                request.extend_from_slice(buffer.get(..read).unwrap_or_default());
             }
             _ => return,
         }

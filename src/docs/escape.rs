@@ -26,6 +26,24 @@ pub(crate) fn html(text: &str) -> String {
     out
 }
 
+/// A text for people: what stands between two backquotes is code.
+pub(crate) fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    // One without a partner is a backquote.
+    if parts.len().is_multiple_of(2) {
+        return html(text);
+    }
+    let mut out = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        let _ = if index % 2 == 1 {
+            write!(out, "<code>{}</code>", html(part))
+        } else {
+            write!(out, "{}", html(part))
+        };
+    }
+    out
+}
+
 /// Marks of direction, which can make a text look like another.
 fn turns(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -153,6 +171,11 @@ mod tests {
             html(NASTY),
             "&lt;/script&gt;&lt;b onclick=&quot;x&quot; title=&#39;y&#39;&gt;&amp;amp;\u{fffd}[U+202E]"
         );
+        assert_eq!(
+            prose("by `<b>` and ``"),
+            "by <code>&lt;b&gt;</code> and <code></code>"
+        );
+        assert_eq!(prose("a ` b"), "a ` b");
         assert_eq!(anchor("a.b \"c"), "a-2e-b-20--22-c");
     }
 

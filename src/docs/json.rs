@@ -119,6 +119,7 @@ struct MigrationJson<'a> {
 struct StatementJson<'a> {
     label: &'a str,
     objects: &'a [String],
+    into: Option<&'a str>,
     sql: &'a str,
 }
 
@@ -168,6 +169,7 @@ pub fn json(model: &Model) -> String {
                     .map(|statement| StatementJson {
                         label: &statement.label,
                         objects: &statement.objects,
+                        into: statement.into.as_deref(),
                         sql: &statement.sql,
                     })
                     .collect(),

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The height of a box.
-pub(crate) const HEIGHT: f64 = 46.0;
+pub(crate) const HEIGHT: f64 = 50.0;
 /// Between two boxes of a layer.
-const ROW_GAP: f64 = 18.0;
+const ROW_GAP: f64 = 20.0;
 /// Between two layers.
-const LAYER_GAP: f64 = 56.0;
+const LAYER_GAP: f64 = 64.0;
 /// The sweeps over the layers, there and back.
 const SWEEPS: usize = 12;
 
@@ -85,16 +85,6 @@ pub(crate) fn layout(widths: &[f64], edges: &[(usize, usize)]) -> Layout {
 /// The connected parts, the greatest first.
 fn parts(nodes: usize, edges: &BTreeSet<(usize, usize)>) -> Vec<Vec<usize>> {
     let mut leader: Vec<usize> = (0..nodes).collect();
-    fn find(leader: &mut [usize], mut at: usize) -> usize {
-        while let Some(next) = leader.get(at).copied().filter(|next| *next != at) {
-            let over = leader.get(next).copied().unwrap_or(next);
-            if let Some(slot) = leader.get_mut(at) {
-                *slot = over;
-            }
-            at = over;
-        }
-        at
-    }
     for (from, to) in edges {
         let (a, b) = (find(&mut leader, *from), find(&mut leader, *to));
         if let Some(slot) = leader.get_mut(a.max(b)) {
@@ -108,6 +98,18 @@ fn parts(nodes: usize, edges: &BTreeSet<(usize, usize)>) -> Vec<Vec<usize>> {
     let mut parts: Vec<Vec<usize>> = parts.into_values().collect();
     parts.sort_by_key(|part| (std::cmp::Reverse(part.len()), part.first().copied()));
     parts
+}
+
+/// The part that a node is in, by its leader; the way there is made shorter.
+fn find(leader: &mut [usize], mut at: usize) -> usize {
+    while let Some(next) = leader.get(at).copied().filter(|next| *next != at) {
+        let over = leader.get(next).copied().unwrap_or(next);
+        if let Some(slot) = leader.get_mut(at) {
+            *slot = over;
+        }
+        at = over;
+    }
+    at
 }
 
 /// What is not connected: rows of boxes below the rest.
@@ -206,8 +208,8 @@ fn connected(part: &[usize], edges: &BTreeSet<(usize, usize)>, layout: &mut Layo
             continue;
         };
         if let Some(place) = layout.places.get_mut(of) {
-            // In the middle of its layer.
-            place.x = x + (width - place.width) / 2.0;
+            // The boxes of a layer are as wide as the widest.
+            (place.x, place.width) = (*x, *width);
             place.y = top + node.y - least;
             layout.height = layout.height.max(place.y + HEIGHT);
             layout.width = layout.width.max(x + width);

@@ -134,7 +134,7 @@ fn origin(column: &Column) -> String {
     }
     let sources = column.sources();
     if !sources.is_empty() {
-        let places: Vec<String> = sources.iter().map(|place| from(place)).collect();
+        let places: Vec<String> = sources.iter().map(from).collect();
         return places.join(", ");
     }
     match column.default.as_str() {
@@ -191,7 +191,7 @@ fn recipe(out: &mut String, recipe: &Recipe, answer: Option<&Answer>) {
             let _ = writeln!(out, "| {} |", cells.join(" | "));
         }
         if answer.rows.len() > ROWS {
-            let _ = writeln!(out, "\n… and {} more rows", answer.rows.len() - ROWS);
+            let _ = writeln!(out, "\n… and {} more", answer.rows.len() - ROWS);
         }
     }
     let _ = write!(
@@ -216,7 +216,12 @@ fn migrations(out: &mut String, model: &Model) {
                     .iter()
                     .map(|name| named(name, model))
                     .collect();
-                format!("{} {}", text(&statement.label), names.join(", "))
+                let into = statement
+                    .into
+                    .as_ref()
+                    .map(|name| format!(" into {}", named(name, model)))
+                    .unwrap_or_default();
+                format!("{} {}{into}", text(&statement.label), names.join(", "))
             })
             .collect();
         let _ = writeln!(

@@ -137,8 +137,10 @@ pub struct Change {
 pub struct Statement {
     /// What it does: `CREATE TABLE`.
     pub label: String,
-    /// The objects that it names.
+    /// The objects that it is about.
     pub objects: Vec<String>,
+    /// The table that a materialized view writes into.
+    pub into: Option<String>,
     /// Its text.
     pub sql: String,
 }
@@ -342,9 +344,9 @@ fn change(migration: &crate::migration::Migration) -> Change {
                     .header
                     .objects
                     .iter()
-                    .chain(&statement.header.target)
                     .map(|object| object.name.clone())
                     .collect(),
+                into: statement.header.target.as_ref().map(|it| it.name.clone()),
                 sql: statement.sql().to_owned(),
             })
             .collect(),

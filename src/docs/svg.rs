@@ -11,17 +11,17 @@ use crate::docs::{Model, Object};
 /// What is left free around the drawing.
 const MARGIN: f64 = 12.0;
 /// The width of a character of the name, and of the line below it.
-const CHARACTER: f64 = 7.9;
-const SMALL: f64 = 5.9;
+const CHARACTER: f64 = 8.5;
+const SMALL: f64 = 6.4;
 /// What stands before and behind the name.
-const PADDING: f64 = 30.0;
+const PADDING: f64 = 42.0;
 /// The most characters of a name that are shown.
 const LONGEST: usize = 36;
 
 /// The colours and shapes, by classes. `{…}` are variables, so that a page can have others.
 pub(crate) const STYLE: &str = ".map text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',monospace}
-.map .name{font-size:13px;font-weight:600;fill:var(--ink)}
-.map .what{font-size:10.5px;font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;fill:var(--soft)}
+.map .name{font-size:14px;font-weight:600;fill:var(--ink)}
+.map .what{font-size:11.5px;font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;fill:var(--soft)}
 .map .box{fill:var(--paper);stroke:var(--edge);stroke-width:1}
 .map .mark{stroke:none}
 .map .table .mark{fill:var(--table)}
@@ -138,31 +138,33 @@ impl<'a> Drawing<'a> {
             let (open, close) = if links {
                 let anchor = anchor(&object.name);
                 (
-                    format!(
-                        "<a href=\"#{anchor}\" data-node=\"{anchor}\" class=\"node {class}\" aria-label=\"{}, {}\">",
-                        html(&object.name),
-                        object.kind.label()
-                    ),
+                    format!("<a href=\"#{anchor}\" data-node=\"{anchor}\" class=\"node {class}\">"),
                     "</a>",
                 )
             } else {
                 (format!("<g class=\"{class}\">"), "</g>")
             };
+            let shown = shortened(&object.name);
+            // What is cut is said in full where one points.
+            let title = if shown == object.name {
+                String::new()
+            } else {
+                format!("<title>{}</title>", html(&object.name))
+            };
             let radius = if class == "view" { 12 } else { 4 };
             let _ = writeln!(
                 text,
-                "{open}<title>{}</title><rect class=\"box\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"{radius}\"/>{}<text class=\"name\" x=\"{tx}\" y=\"{}\">{}</text><text class=\"what\" x=\"{tx}\" y=\"{}\">{}</text>{close}",
-                html(&object.name),
+                "{open}{title}<rect class=\"box\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"{radius}\"/>{}<text class=\"name\" x=\"{tx}\" y=\"{}\">{}</text><text class=\"what\" x=\"{tx}\" y=\"{}\">{}</text>{close}",
                 number(x),
                 number(y),
                 number(place.width),
                 number(HEIGHT),
-                mark(class, x + 12.0, y + 14.0),
-                number(y + 20.0),
-                html(&shortened(&object.name)),
-                number(y + 36.0),
+                mark(class, x + 13.0, y + 15.5),
+                number(y + 22.0),
+                html(&shown),
+                number(y + 39.0),
                 html(&what(object)),
-                tx = number(x + 25.0),
+                tx = number(x + 27.0),
             );
         }
         text.push_str("</g>\n");

@@ -21,7 +21,7 @@ pub fn human(stale: &[Stale], pages: &[Page], directory: &Utf8Path, written: boo
     for page in stale {
         let (style, word) = match (written, page.exists) {
             (true, _) => (GOOD, "written"),
-            (false, true) => (BAD, "stale"),
+            (false, true) => (BAD, "stale  "),
             (false, false) => (BAD, "missing"),
         };
         let size = pages

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use sha2::{Digest, Sha256};
 
-use crate::docs::escape::{anchor, html as text};
+use crate::docs::escape::{anchor, html as text, prose};
 use crate::docs::markdown::shown;
 use crate::docs::sql::highlighted;
 use crate::docs::svg::{self, number};
@@ -80,7 +80,9 @@ fn head(out: &mut String, model: &Model) {
 }
 
 fn side(out: &mut String, model: &Model) {
-    out.push_str("<nav class=\"side\" aria-label=\"The schema\">\n");
+    out.push_str(
+        "<nav class=\"side\" aria-label=\"The schema\"><details open><summary>Contents</summary>\n",
+    );
     for (title, objects) in model.groups() {
         let _ = write!(out, "<p>{title}</p><ul>");
         for object in objects {
@@ -106,7 +108,7 @@ fn side(out: &mut String, model: &Model) {
         out.push_str("</ul>\n");
     }
     out.push_str(
-        "<p>History</p><ul><li><a href=\"#part:history\">Migrations</a></li></ul>\n</nav>\n",
+        "<p>History</p><ul><li><a href=\"#part:history\">Migrations</a></li></ul>\n</details></nav>\n",
     );
 }
 
@@ -158,7 +160,7 @@ fn start(out: &mut String, model: &Model) {
                 "<li><a href=\"#{}\"><code>{}</code></a><p>{}</p></li>",
                 anchor(&view.name),
                 text(&view.name),
-                text(&view.comment)
+                prose(&view.comment)
             );
         }
         out.push_str("</ul>\n");
@@ -224,7 +226,7 @@ fn recipe(out: &mut String, recipe: &Recipe, answer: Option<&Answer>) {
     );
     for (index, paragraph) in recipe.meaning.split("\n\n").enumerate() {
         let class = if index == 0 { " class=\"m\"" } else { "" };
-        let _ = writeln!(out, "<p{class}>{}</p>", text(paragraph));
+        let _ = writeln!(out, "<p{class}>{}</p>", prose(paragraph));
     }
     let mut command = format!("housewright query {}", recipe.name);
     for parameter in recipe.parameters.iter().filter(|it| it.default.is_none()) {
@@ -243,7 +245,7 @@ fn recipe(out: &mut String, recipe: &Recipe, answer: Option<&Answer>) {
                 out,
                 "<dt><code>{}</code></dt><dd>{}{value} <code class=\"tag\">{}</code></dd>",
                 text(&it.name),
-                text(&it.meaning),
+                prose(&it.meaning),
                 text(&it.r#type)
             );
         }
@@ -310,7 +312,7 @@ fn rows(out: &mut String, answer: &Answer, bar: Option<&str>, title: &str) {
     if answer.rows.len() > ROWS {
         let _ = writeln!(
             out,
-            "<p class=\"note\">and {} more rows</p>",
+            "<p class=\"note\">and {} more</p>",
             answer.rows.len() - ROWS
         );
     }
@@ -327,7 +329,7 @@ fn migrations(out: &mut String, model: &Model) {
             name = text(&change.name)
         );
         if !change.comment.is_empty() {
-            let _ = writeln!(out, "<p class=\"m\">{}</p>", text(&change.comment));
+            let _ = writeln!(out, "<p class=\"m\">{}</p>", prose(&change.comment));
         }
         out.push_str("<ol>");
         for statement in &change.statements {
@@ -336,9 +338,19 @@ fn migrations(out: &mut String, model: &Model) {
                 .iter()
                 .map(|name| object::named(name, model))
                 .collect();
+            let into = statement
+                .into
+                .as_ref()
+                .map(|name| {
+                    format!(
+                        " <span class=\"k\">into</span> {}",
+                        object::named(name, model)
+                    )
+                })
+                .unwrap_or_default();
             let _ = write!(
                 out,
-                "<li><span class=\"k\">{}</span> {}</li>",
+                "<li><span class=\"k\">{}</span> {}{into}</li>",
                 text(&statement.label),
                 names.join(", ")
             );

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::catalog::{Origin, Place, Role, Step, Trace};
+use crate::catalog::{DefinitionKind, Origin, Place, Role, Step, Trace};
 use crate::diagnostic::thousands;
-use crate::docs::escape::{anchor, html as text};
+use crate::docs::escape::{anchor, html as text, prose};
 use crate::docs::sql::highlighted;
 use crate::docs::svg::{class, number};
 use crate::docs::{Column, Figures, Model, Object};
@@ -22,7 +22,7 @@ pub(super) fn object(out: &mut String, object: &Object, model: &Model) {
         name = text(&object.name),
     );
     if !object.comment.is_empty() {
-        let _ = writeln!(out, "<p class=\"m\">{}</p>", text(&object.comment));
+        let _ = writeln!(out, "<p class=\"m\">{}</p>", prose(&object.comment));
     }
     facts(out, object, model);
     columns(out, object, model);
@@ -158,21 +158,26 @@ fn columns(out: &mut String, object: &Object, model: &Model) {
                 let _ = write!(tags, "<span class=\"tag\">{tag}</span>");
             }
         }
+        let codec = if column.codec.is_empty() {
+            String::new()
+        } else {
+            format!("<br><code class=\"tag\">{}</code>", text(&column.codec))
+        };
         let _ = write!(
             out,
-            "<tr id=\"{id}\" data-f=\"column\" data-n=\"{}\"><th scope=\"row\"><a href=\"#{id}\"><code>{}</code></a> {tags}</th><td class=\"t\"><code>{}</code></td><td>",
+            "<tr id=\"{id}\" data-f=\"column\" data-n=\"{}\"><th scope=\"row\"><a href=\"#{id}\"><code>{}</code></a> {tags}</th><td class=\"t\"><code>{}</code>{codec}</td><td>",
             text(&format!("{}.{}", object.name, column.name)),
             text(&column.name),
             text(&column.r#type),
         );
         if !column.comment.is_empty() {
-            let _ = write!(out, "<span class=\"m\">{}</span>", text(&column.comment));
+            let _ = write!(out, "<span class=\"m\">{}</span>", prose(&column.comment));
         }
         sample(out, column);
         let _ = write!(
             out,
             "</td><td class=\"f\" data-l=\"Comes from\">{}</td>",
-            origin(column, model)
+            origin(column, object, model)
         );
         if let Some(greatest) = greatest {
             out.push_str("<td class=\"sizes\">");
@@ -187,36 +192,24 @@ fn columns(out: &mut String, object: &Object, model: &Model) {
 }
 
 fn sample(out: &mut String, column: &Column) {
-    let mut parts = Vec::new();
-    if let Some(sample) = &column.sample
-        && !sample.values.is_empty()
-    {
-        let values: Vec<String> = sample
-            .values
-            .iter()
-            .map(|value| format!("<code>{}</code>", text(&cut(value))))
-            .collect();
-        let count = u64::try_from(sample.values.len()).unwrap_or(u64::MAX);
-        let more = if sample.distinct > count {
-            format!(" and {} more", thousands(sample.distinct - count))
-        } else {
-            String::new()
-        };
-        parts.push(format!("{}{more}", values.join(" · ")));
-    }
-    if !column.codec.is_empty() {
-        parts.push(format!(
-            "<code class=\"tag\">{}</code>",
-            text(&column.codec)
-        ));
-    }
-    if !parts.is_empty() {
-        let _ = write!(out, "<p class=\"eg\">{}</p>", parts.join(" "));
-    }
+    let Some(sample) = column.sample.as_ref().filter(|it| !it.values.is_empty()) else {
+        return;
+    };
+    let values: Vec<String> = sample
+        .values
+        .iter()
+        .map(|value| format!("<code>{}</code>", text(&cut(value))))
+        .collect();
+    let count = u64::try_from(sample.values.len()).unwrap_or(u64::MAX);
+    let more = match sample.distinct.saturating_sub(count) {
+        0 => String::new(),
+        more => format!(" and {} more", thousands(more)),
+    };
+    let _ = write!(out, "<p class=\"eg\">{}{more}</p>", values.join(" · "));
 }
 
 /// What fills a column: the columns at the end of the way, and the way itself to unfold.
-fn origin(column: &Column, model: &Model) -> String {
+fn origin(column: &Column, object: &Object, model: &Model) -> String {
     let sources = column.sources();
     let mut out = String::new();
     if column.is_unknown() {
@@ -233,6 +226,9 @@ fn origin(column: &Column, model: &Model) -> String {
         };
         let _ = write!(out, "{how}<code>{}</code>", text(&column.expression));
     } else if column.trace.steps.is_empty() {
+        if object.kind == DefinitionKind::Table && object.from.is_empty() {
+            out.push_str("<span class=\"quiet\">as sent</span>");
+        }
         return out;
     } else {
         out.push_str("no column");

@@ -82,7 +82,16 @@
     }
     const target = id && document.getElementById(id);
     const article = target && target.closest(".obj");
-    if (article) pick(article.id);
+    if (!article || !map) return;
+    pick(article.id);
+    if (target === article || target.dataset.f !== "column") return;
+    // A column: what it means, and where it comes from.
+    const link = one("a", said);
+    link.href = "#" + target.id;
+    link.firstChild.textContent = target.dataset.n;
+    const from = [...one(".f", target).children].filter((it) => it.tagName === "A").map((it) => it.textContent);
+    const meaning = one(".m", target);
+    said.replaceChildren(link, (meaning ? ": " + meaning.textContent : "") + (from.length ? ". Comes from " + from.join(", ") : ""));
   };
   addEventListener("hashchange", hash);
   hash();
@@ -99,11 +108,13 @@
       return { element, kind: element.dataset.f, name: element.dataset.n, low: element.dataset.n.toLowerCase(), text: meaning ? meaning.textContent : "" };
     }));
   const rank = (entry, word) => {
-    const last = entry.low.slice(entry.low.lastIndexOf(".") + 1);
-    if (entry.low === word || last === word) return entry.kind === "column" ? 1 : 0;
-    if (entry.low.startsWith(word) || last.startsWith(word)) return 2;
-    if (entry.low.includes(word)) return 3;
-    return entry.text.toLowerCase().includes(word) ? 4 : 9;
+    // A column has a name of its own; that of its table is also there to be found, but last.
+    const own = entry.kind === "column" ? entry.low.slice(entry.low.lastIndexOf(".") + 1) : entry.low;
+    if (own === word || entry.low === word) return entry.kind === "column" ? 1 : 0;
+    if (own.startsWith(word) || (word.includes(".") && entry.low.startsWith(word))) return 2;
+    if (own.includes(word)) return 3;
+    if (entry.text.toLowerCase().includes(word)) return 4;
+    return entry.low.includes(word) ? 5 : 9;
   };
   const marked = (element, text, word) => {
     const found = word ? text.toLowerCase().indexOf(word) : -1;
@@ -188,8 +199,9 @@
       go(hits[at]);
     } else if (event.key === "Escape") {
       event.stopPropagation();
-      if (list.hidden) input.blur();
-      else close();
+      if (!input.value) input.blur();
+      input.value = "";
+      close();
     }
   });
   addEventListener("keydown", (event) => {
@@ -200,6 +212,13 @@
       input.select();
     } else if (event.key === "Escape") pick(null);
   });
+
+  // On a telephone the contents are there when they are asked for.
+  const contents = one(".side details");
+  const little = matchMedia("(max-width: 900px)");
+  const fold = () => (contents.open = !little.matches);
+  little.addEventListener("change", fold);
+  fold();
 
   // Where the reader is.
   const links = new Map(all(".side a").map((link) => [decodeURIComponent(link.hash.slice(1)), link]));
@@ -223,6 +242,6 @@
   }
 
   // On paper nothing can be opened.
-  addEventListener("beforeprint", () => all("details:not([open])").forEach((it) => ((it.open = true), (it.dataset.print = ""))));
+  addEventListener("beforeprint", () => all("main details:not([open])").forEach((it) => ((it.open = true), (it.dataset.print = ""))));
   addEventListener("afterprint", () => all("details[data-print]").forEach((it) => ((it.open = false), delete it.dataset.print)));
 })();
