@@ -158,6 +158,17 @@ pub enum BuildError {
         #[source]
         error: Error,
     },
+    /// The database itself was refused.
+    #[error(
+        "ClickHouse refused the throw-away database {name}\n  its user needs the rights to create and drop databases whose names begin with {PREFIX}"
+    )]
+    Database {
+        /// Its name.
+        name: String,
+        /// What the server said.
+        #[source]
+        error: Error,
+    },
     /// Something else failed.
     #[error(transparent)]
     ClickHouse(#[from] Error),
@@ -169,7 +180,7 @@ impl BuildError {
     pub fn refusal(&self) -> Option<&crate::clickhouse::Exception> {
         match self {
             Self::Statement { error, .. } => error.exception(),
-            Self::ClickHouse(_) => None,
+            Self::Database { .. } | Self::ClickHouse(_) => None,
         }
     }
 }
@@ -210,7 +221,14 @@ impl Scratch {
                 "CREATE DATABASE {}",
                 identifier(&name)
             )))
-            .await?;
+            .await
+            .map_err(|error| match error.exception() {
+                Some(_) => BuildError::Database {
+                    name: name.clone(),
+                    error,
+                },
+                None => error.into(),
+            })?;
         match self.fill(&client, blueprint).await {
             Ok(()) => Ok(client),
             Err(error) => {

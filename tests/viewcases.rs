@@ -365,3 +365,74 @@ async fn the_golden_rows_hold_in_another_order() {
     assert!(suite.findings.is_empty(), "{:?}", suite.findings);
     assert!(suite.cases.len() >= 40);
 }
+
+/// Where inserts are deduplicated, every batch is sent twice in one more history: a client that had no answer does that.
+#[test]
+fn a_batch_that_is_sent_again_counts_once_or_it_is_said() {
+    let window = "SETTINGS non_replicated_deduplication_window = 100";
+    let case = GOOD.replace(
+        "SELECT page, sum(n) AS n FROM counts GROUP BY page",
+        "SELECT (SELECT count() FROM hits) AS hits, (SELECT sum(n) FROM counts) AS counted",
+    );
+    let sandbox = Sandbox::new(&[("hits.md", case.as_bytes())]);
+    let schema = |text: String| {
+        fs_err::write(sandbox.path("schema/migrations/0001_hits.sql"), text).unwrap();
+        assert!(
+            sandbox
+                .command(&["repair", "-q"])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    snapshot!(sandbox.command(&["test", "--accept"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    1 case: 1 accepted; 8 readings in [DURATION]
+
+    ----- stderr -----
+    ");
+    schema(
+        SCHEMA
+            .replace("ORDER BY at", &format!("ORDER BY at {window}"))
+            .replace("ORDER BY page", &format!("ORDER BY page {window}")),
+    );
+    snapshot!(sandbox.command(&["test"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    1 case: 1 passed; 10 readings in [DURATION]
+
+    ----- stderr -----
+    ");
+    // A window on one side only: the events are there twice, and counted once.
+    schema(SCHEMA.replace("ORDER BY page", &format!("ORDER BY page {window}")));
+    snapshot!(sandbox.command(&["test"]), @"
+    success: false
+    exit_code: 1
+    ----- stdout -----
+    FAIL Hits are counted tests/views/hits.md:12
+         Every one.
+
+      UNSTABLE: `one INSERT a row, each sent twice, unmerged` differs from `as written, unmerged` in hits
+      2 readings differ: one INSERT a row, each sent twice, unmerged · one INSERT a row, each sent twice, merged
+
+      query (line 12)
+
+        hits    before  - 2
+                now     + 4
+        counted 2
+
+        made from these rows of `hits`:
+        at
+        1
+        1
+        2
+        2
+
+    1 case: 1 unstable; 10 readings in [DURATION]
+
+    ----- stderr -----
+    ");
+}

@@ -504,12 +504,14 @@ fn is_exception(error: &BuildError) -> bool {
         BuildError::Statement { error, .. } | BuildError::ClickHouse(error) => {
             error.exception().is_some()
         }
+        BuildError::Database { .. } => false,
     }
 }
 
 fn refused(error: BuildError) -> Result<Fate, BuildError> {
     let exception = match &error {
         BuildError::Statement { error, .. } | BuildError::ClickHouse(error) => error.exception(),
+        BuildError::Database { .. } => None,
     };
     match exception {
         Some(exception) => Ok(Fate::Refused {

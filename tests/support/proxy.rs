@@ -65,6 +65,8 @@ pub(crate) enum Fate {
     HoldAfter,
     /// The answer comes so much later.
     Late(Duration),
+    /// It does not go on; this exception is the answer.
+    Refuse(&'static str),
 }
 
 /// The proxy; it ends when it is dropped.
@@ -163,6 +165,14 @@ impl Shared {
         let fate = (self.fate)(&request);
         match fate {
             Fate::CutBefore => return client.shutdown(Shutdown::Both),
+            Fate::Refuse(text) => {
+                let length = text.len();
+                let answer = format!(
+                    "HTTP/1.1 403 Forbidden\r\nx-clickhouse-exception-code: 497\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}"
+                );
+                client.write_all(answer.as_bytes())?;
+                return client.shutdown(Shutdown::Both);
+            }
             Fate::HoldBefore => {
                 let _ = tell.send(request);
                 return self.hold(&client);
