@@ -122,7 +122,7 @@ async fn interrupted_in_the_middle_it_removes_its_databases() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let held = proxy.held(Duration::from_secs(120)).unwrap();
+    let held = proxy.held(Duration::from_mins(2)).unwrap();
     let own = held.parameter("database").unwrap().to_owned();
     assert!(own.starts_with("housewright_test_"), "{own}");
     let there = || async { databases(&client).await.lines().any(|name| name == own) };
