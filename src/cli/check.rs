@@ -83,14 +83,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         ),
     ));
     add(&mut outcome, Skip::Sum, &args, || {
-        (
-            migrations.sum_findings.clone(),
-            "as they were recorded".to_owned(),
-        )
+        let what = match migrations.sum_findings.as_slice() {
+            [] => "as they were recorded",
+            _ => "",
+        };
+        (migrations.sum_findings.clone(), what.to_owned())
     });
     let found = judge(&history, &levels);
-    let (replay, found): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|finding| is_replay(finding));
+    let (replay, found): (Vec<_>, Vec<_>) = found.into_iter().partition(is_replay);
     outcome.steps.push(Step::of(
         "replay",
         &replay,
@@ -105,7 +105,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
                 count(looked.beyond, "statement")
             )
         });
-        (found, beyond.unwrap_or_default())
+        let nothing = || match found.as_slice() {
+            [] => "nothing to report".to_owned(),
+            _ => String::new(),
+        };
+        (found.clone(), beyond.unwrap_or_else(nothing))
     });
     if skips(Skip::Current) {
         outcome

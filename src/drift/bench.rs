@@ -14,7 +14,7 @@ use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::diagnostic::Location;
 use crate::drift::Error;
 use crate::migration::{Migration, Migrations};
-use crate::sql::{Kind, Statement, header, split};
+use crate::sql::{Header, Kind, Statement, header, split};
 
 /// What the embedded engine cannot do although a server can, by the server's codes: no such engine, no cluster of that name, no macro, no
 /// distributed DDL, no Keeper, a named collection that is not there.
@@ -166,7 +166,7 @@ impl Bench {
     pub(super) async fn run(&self, steps: &[Step], stand_ins: &mut StandIns) -> Result<(), Error> {
         for step in steps {
             let header = header(&step.sql);
-            if !defines(header.kind) {
+            if !defines(&header) {
                 continue;
             }
             let sql = if header.kind == Kind::CreateTable {
@@ -293,23 +293,34 @@ impl Bench {
     }
 }
 
-/// Whether a statement can change a definition. Data is left out: none is needed, and none should be fetched.
-pub(super) fn defines(kind: Kind) -> bool {
-    !matches!(
-        kind,
-        Kind::Insert
-            | Kind::InsertSelect
-            | Kind::Update
-            | Kind::Delete
-            | Kind::Truncate
-            | Kind::Optimize
-            | Kind::System
-            | Kind::Kill
-            | Kind::Backup
-            | Kind::Read
-            | Kind::Grant
-            | Kind::CreateAccess
-    )
+/// Whether a statement can change a definition. Data is left out: none is needed, and none should be fetched; and so are users and what
+/// they may do, of which the embedded engine has none.
+pub(super) fn defines(header: &Header) -> bool {
+    let access = [
+        "USER", "ROLE", "ROW", "POLICY", "QUOTA", "SETTINGS", "NAMED",
+    ];
+    let is_access = header.kind == Kind::Drop
+        && header
+            .label
+            .split(' ')
+            .nth(1)
+            .is_some_and(|what| access.contains(&what));
+    !is_access
+        && !matches!(
+            header.kind,
+            Kind::Insert
+                | Kind::InsertSelect
+                | Kind::Update
+                | Kind::Delete
+                | Kind::Truncate
+                | Kind::Optimize
+                | Kind::System
+                | Kind::Kill
+                | Kind::Backup
+                | Kind::Read
+                | Kind::Grant
+                | Kind::CreateAccess
+        )
 }
 
 /// Whether a definition is the server's and not the database's.

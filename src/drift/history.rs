@@ -100,7 +100,7 @@ impl Replay<'_> {
     async fn take(&mut self, statement: &Statement) -> Result<Taken, Error> {
         let sql = without_cluster(statement.sql(), &statement.header);
         let taken = self.execute(&sql).await?;
-        if matches!(taken, Taken::Yes) && defines(statement.header.kind) {
+        if matches!(taken, Taken::Yes) && defines(&statement.header) {
             self.look(&statement.header).await?;
         }
         Ok(taken)
@@ -287,7 +287,7 @@ impl Replay<'_> {
             self.keep(catalog);
             return Ok(taken);
         };
-        if matches!(taken, Taken::Yes) && !names.is_empty() && defines(statement.header.kind) {
+        if matches!(taken, Taken::Yes) && !names.is_empty() && defines(&statement.header) {
             let names: Vec<String> = names.into_iter().collect();
             let catalog = Catalog::read_only(self.client, &names).await?;
             for name in &names {

@@ -31,6 +31,15 @@ fn check(table: &Table<'_>, found: &mut Found) {
     let Some(writers) = writers(table).filter(|writers| !writers.is_empty()) else {
         return;
     };
+    // A name that the target does not have is most likely the one that is missing here, and another rule's.
+    let misnamed = writers.iter().any(|view| {
+        outputs(view)
+            .iter()
+            .any(|name| table.object.column(name).is_none())
+    });
+    if misnamed {
+        return;
+    }
     for column in table.stored() {
         let written = writers
             .iter()
