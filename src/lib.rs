@@ -19,12 +19,12 @@ pub mod journal;
 
 // decide
 pub mod docs;
-pub mod lint;
 pub mod plan;
 
 // act
 pub mod apply;
 pub mod drift;
+pub mod import;
 pub mod scratch;
 pub mod survey;
 pub mod viewtest;

@@ -23,11 +23,11 @@ const ROOMS: [&str; 20] = [
     "journal",
     "catalog", // decide
     "docs",
-    "lint",
     "plan", // act
     "scratch",
     "apply",
     "drift",
+    "import",
     "survey",
     "viewtest", // say
     "report",

@@ -1181,34 +1181,35 @@ fn the_help_is_a_manual() {
     Usage: housewright [OPTIONS] <COMMAND>
 
     Commands:
-      demo         Apply the schema to a throw-away embedded ClickHouse, load generated events, and show
-                   the sessions and sources that come out
-      new          Make the next migration file, with both sections
-      status       Show which migrations are applied, pending, changed, missing or in doubt
-      plan         Show what `apply` would do, statement by statement; nothing is written anywhere
-      apply        Apply pending migrations: lock, execute, write down each step
-      rollback     Take back what was applied, with the down sections that were stored then
-      baseline     Adopt an existing database: write down that migrations are done, without executing
-                   them
-      repair       Record the checksums of the files, or settle a statement in doubt
-      unlock       Break the lock of a run that is gone, and show whose it was
-      drift        Compare a target with the migrations that were applied there, and exit with 1 if
-                   somebody changed it by hand
-      dump         Print the definitions of a target, each behind what it needs, ready to be executed
-                   again
-      statements   Show how files are split into statements, and what each is
-      seed         Generate realistic events, or read them from a file: the same seed, the same bytes
-      test         Play the view cases through every way in which rows can arrive and meet, and compare
-                   with their golden rows
-      docs         Write the schema as pages that people read: schema/docs/SCHEMA.md, schema.json,
-                   lineage.svg and index.html
-      lineage      Show where each column comes from, back to what clients sent
-      query        Ask one of the recipes of schema/queries; without a name, list them
-      serve        Serve the embedded ClickHouse over its HTTP interface
-      engine       Install the embedded ClickHouse (libchdb), or show where it is
-      completions  Print the completions of a shell
-      man          Print the manual, for `man -l -`
-      help         Print this message or the help of the given subcommand(s)
+      demo            Apply the schema to a throw-away embedded ClickHouse, load generated events, and
+                      show the sessions and sources that come out
+      new             Make the next migration file, with both sections
+      status          Show which migrations are applied, pending, changed, missing or in doubt
+      plan            Show what `apply` would do, statement by statement; nothing is written anywhere
+      apply           Apply pending migrations: lock, execute, write down each step
+      rollback        Take back what was applied, with the down sections that were stored then
+      baseline        Adopt an existing database: write down that migrations are done, without executing
+                      them
+      import-history  Take over the history of goose, golang-migrate, dbmate or clickhouse-migrations
+      repair          Record the checksums of the files, or settle a statement in doubt
+      unlock          Break the lock of a run that is gone, and show whose it was
+      drift           Compare a target with the migrations that were applied there, and exit with 1 if
+                      somebody changed it by hand
+      dump            Print the definitions of a target, each behind what it needs, ready to be executed
+                      again
+      statements      Show how files are split into statements, and what each is
+      seed            Generate realistic events, or read them from a file: the same seed, the same bytes
+      test            Play the view cases through every way in which rows can arrive and meet, and
+                      compare with their golden rows
+      docs            Write the schema as pages that people read: schema/docs/SCHEMA.md, schema.json,
+                      lineage.svg and index.html
+      lineage         Show where each column comes from, back to what clients sent
+      query           Ask one of the recipes of schema/queries; without a name, list them
+      serve           Serve the embedded ClickHouse over its HTTP interface
+      engine          Install the embedded ClickHouse (libchdb), or show where it is
+      completions     Print the completions of a shell
+      man             Print the manual, for `man -l -`
+      help            Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -1298,6 +1299,9 @@ fn the_help_is_a_manual() {
 
           --plan <FILE>
               Execute this plan, as `plan --format json` wrote it, and only if nothing has moved since
+
+          --wait[=<SECONDS>]
+              If another run has the lock, wait for it, at most so many seconds [default: until it ends]
 
       -h, --help
               Print help (see a summary with '-h')

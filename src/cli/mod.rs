@@ -6,15 +6,14 @@
 mod against;
 mod apply;
 mod baseline;
-mod check;
 mod connect;
 mod demo;
 mod docs;
 mod drift;
 mod dump;
 mod engine;
+mod import;
 mod lineage;
-mod lint;
 mod new;
 mod plan;
 mod printer;
@@ -48,7 +47,7 @@ use crate::config::{Environment, Flags};
 #[command(after_help = "\
 Exit codes:
   0  done, nothing to report
-  1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, or something pending with `status --check`
+  1  findings: `drift`, `dump --check`, `docs --check`, or something pending with `status --check`
   2  usage, or an invalid project
   3  ClickHouse refused, or could not be reached
   4  locked by another run
@@ -105,7 +104,7 @@ enum Format {
     Json,
     /// `JUnit` XML; of `test`
     Junit,
-    /// Annotations of GitHub Actions; of `test`, `lint` and `check`
+    /// Annotations of GitHub Actions; of `test`
     Github,
     /// Comma-separated values; of `query`
     Csv,
@@ -115,8 +114,6 @@ enum Format {
     Markdown,
     /// A JSON object a row; of `query`
     Ndjson,
-    /// SARIF 2.1.0; of `lint` and `check`
-    Sarif,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -135,6 +132,7 @@ enum Verb {
     Apply(apply::Args),
     Rollback(rollback::Args),
     Baseline(baseline::Args),
+    ImportHistory(import::Args),
     Repair(repair::Args),
     Unlock(unlock::Args),
     Drift(drift::Args),
@@ -145,8 +143,6 @@ enum Verb {
     Docs(docs::Args),
     Lineage(lineage::Args),
     Query(query::Args),
-    Lint(lint::Args),
-    Check(check::Args),
     Serve(serve::Args),
     Engine(engine::Args),
     Completions(shell::Completions),
@@ -222,16 +218,14 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
     let format = context.printer.format();
     let knows = match format {
         Format::Human | Format::Json => true,
-        Format::Junit => matches!(verb, Verb::Test(_)),
-        Format::Github => matches!(verb, Verb::Test(_) | Verb::Lint(_) | Verb::Check(_)),
-        Format::Sarif => matches!(verb, Verb::Lint(_) | Verb::Check(_)),
+        Format::Junit | Format::Github => matches!(verb, Verb::Test(_)),
         Format::Csv | Format::Tsv | Format::Markdown | Format::Ndjson => {
             matches!(&verb, Verb::Query(args) if args.asks())
         }
     };
     if !knows {
         return Err(Stop::usage(anyhow::anyhow!(
-            "this verb reports in the formats human and json; junit is that of `test`, github of `test`, `lint` and `check`, sarif of `lint` and `check`, csv, tsv, markdown and ndjson of `query NAME`"
+            "this verb reports in the formats human and json; junit and github are those of `test`, csv, tsv, markdown and ndjson of `query NAME`"
         )));
     }
     match verb {
@@ -242,6 +236,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Apply(args) => apply::run(args, context).await,
         Verb::Rollback(args) => rollback::run(args, context).await,
         Verb::Baseline(args) => baseline::run(args, context).await,
+        Verb::ImportHistory(args) => import::run(args, context).await,
         Verb::Repair(args) => repair::run(args, context).await,
         Verb::Unlock(args) => unlock::run(args, context).await,
         Verb::Drift(args) => drift::run(args, context).await,
@@ -252,8 +247,6 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Docs(args) => docs::run(args, context).await,
         Verb::Lineage(args) => lineage::run(args, context).await,
         Verb::Query(args) => query::run(args, context).await,
-        Verb::Lint(args) => lint::run(args, context).await,
-        Verb::Check(args) => check::run(args, context).await,
         Verb::Serve(args) => serve::run(args, context).await,
         Verb::Engine(args) => engine::run(&args, context),
         Verb::Completions(args) => Ok(shell::completions(&args, context)),

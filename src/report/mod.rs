@@ -4,14 +4,13 @@
 pub mod against;
 pub mod apply;
 pub mod baseline;
-pub mod check;
 pub mod diagnostics;
 pub mod docs;
 pub mod drift;
 pub mod dump;
+pub mod import;
 pub mod invariance;
 pub mod lineage;
-pub mod lint;
 pub mod mutants;
 pub mod plan;
 pub mod query;
