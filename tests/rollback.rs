@@ -19,6 +19,7 @@ async fn run(client: &Client, migrations: &Migrations, task: Task) -> Result<Out
         migrations,
         task,
         basis: None,
+        patience: std::time::Duration::ZERO,
     };
     perform(client, work, &owner(), &AtomicBool::new(false), &mut |_| {})
         .await
@@ -129,6 +130,7 @@ async fn stopped_after_any_statement_it_is_continued_and_ends_the_same() {
             migrations: &migrations,
             task: back(Reach::To(0)),
             basis: None,
+            patience: std::time::Duration::ZERO,
         };
         let outcome = perform(&client, work, &owner(), &stop, &mut |event| {
             if matches!(event, Event::Done { .. }) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::Holdings;
 use crate::clickhouse::{Client, Query};
-use crate::journal::{Fact, Journal, Lock, LockError, Owner, State, Writer};
+use crate::journal::{Fact, Holder, Journal, Lock, LockError, Owner, State, Writer, holder};
 use crate::migration::Migrations;
 use crate::plan::{Basis, Options, Plan, Reach, Step};
 
@@ -35,6 +35,11 @@ const SETTINGS: [(&str, &str); 5] = [
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// Another run has the lock, and is waited for.
+    Waiting {
+        /// It.
+        holder: &'a Holder,
+    },
     /// The lock is ours.
     Locked,
     /// The engine has read all pending statements and found them well-formed.
@@ -157,6 +162,7 @@ pub async fn apply(
         migrations,
         task: Task::Apply(options),
         basis: None,
+        patience: Duration::ZERO,
     };
     perform(client, work, owner, stop, events).await
 }
@@ -206,6 +212,8 @@ pub struct Work<'a> {
     pub task: Task,
     /// What the plan was made from that is to be executed; nothing is executed if that has moved.
     pub basis: Option<&'a Basis>,
+    /// How long to wait for another run to end.
+    pub patience: Duration,
 }
 
 /// Does the work: one lock, one journal, the same care in both directions.
@@ -239,22 +247,28 @@ async fn run(
     events: &mut (dyn FnMut(Event<'_>) + Send),
     executed: &mut Vec<Step>,
 ) -> Result<bool, FailureKind> {
-    let plan = decide(client, work).await?.1;
-    if plan.steps.is_empty() {
-        return Ok(false);
+    let plan = match decide_beside_others(client, work).await? {
+        Some(plan) if plan.steps.is_empty() => return Ok(false),
+        plan => plan,
+    };
+    if let Some(plan) = &plan {
+        well_formed(client, plan, events).await?;
     }
-    match judge(client, &plan.steps).await? {
-        Some(verdicts) if verdicts.is_empty() => events(Event::Judged {
-            statements: plan.steps.len(),
-        }),
-        Some(verdicts) => return Err(FailureKind::Malformed(verdicts)),
-        None => events(Event::NotJudged),
-    }
-    let lock = Lock::acquire(client, owner.clone()).await?;
+    let judged = plan.is_some();
+    let lock = Lock::acquire_within(client, owner.clone(), work.patience, &mut |holder| {
+        events(Event::Waiting { holder });
+    })
+    .await?;
     events(Event::Locked);
     let result = async {
         // What was decided before the lock may have been done by whoever held it.
         let (journal, plan) = decide(client, work).await?;
+        if plan.steps.is_empty() {
+            return Ok(false);
+        }
+        if !judged {
+            well_formed(client, &plan, events).await?;
+        }
         let mut run = Run {
             client,
             settings: client.known(&SETTINGS).await?,
@@ -269,6 +283,46 @@ async fn run(
         events(Event::NotReleased { error: &error });
     }
     result
+}
+
+/// Decides without the lock; `None` if another run is at work. What it is just about looks like a statement in doubt, and its objects come
+/// and go, so what stands in the way may be gone when it has ended.
+async fn decide_beside_others(
+    client: &Client,
+    work: Work<'_>,
+) -> Result<Option<Plan>, FailureKind> {
+    let is_locked = async || {
+        let holder = holder(client).await;
+        holder.is_ok_and(|holder| holder.is_some_and(|holder| !holder.is_dead()))
+    };
+    if let Ok((_, plan)) = decide(client, work).await {
+        return Ok(Some(plan));
+    }
+    if is_locked().await {
+        return Ok(None);
+    }
+    // Nobody has the lock, but somebody may have given it back since.
+    match decide(client, work).await {
+        Ok((_, plan)) => Ok(Some(plan)),
+        Err(_) if is_locked().await => Ok(None),
+        Err(kind) => Err(kind),
+    }
+}
+
+/// The engine's parser over every pending statement.
+async fn well_formed(
+    client: &Client,
+    plan: &Plan,
+    events: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<(), FailureKind> {
+    match judge(client, &plan.steps).await? {
+        Some(verdicts) if verdicts.is_empty() => events(Event::Judged {
+            statements: plan.steps.len(),
+        }),
+        Some(verdicts) => return Err(FailureKind::Malformed(verdicts)),
+        None => events(Event::NotJudged),
+    }
+    Ok(())
 }
 
 async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), FailureKind> {
@@ -348,6 +402,10 @@ impl Run<'_> {
             }];
             // Announced is only what is sent at once: not when the lock is lost, not when somebody asked us to stop.
             let held = self.lock.assert_held().await;
+            if let Err(lost @ LockError::Lost { .. }) = held {
+                // The journal is another run's by now, and it has made up its mind about this statement.
+                return Err(lost.into());
+            }
             let stopping = stop.load(Ordering::Relaxed);
             let next = steps.peek().filter(|_| held.is_ok() && !stopping);
             facts.extend(next.map(|next| self.fact(next, State::Started)));

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +16,7 @@ use crate::cli::{Context, Stop};
 use crate::clickhouse::Client;
 use crate::journal::LockError;
 use crate::migration::Migrations;
-use crate::plan::{Basis, Direction, title};
+use crate::plan::{Direction, title};
 use crate::report;
 use crate::report::plan::Written;
 
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// Execute this plan, as `plan --format json` wrote it, and only if nothing has moved since
     #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "out_of_order", "dry_run"])]
     plan: Option<Utf8PathBuf>,
+    /// If another run has the lock, wait for it, at most so many seconds [default: until it ends]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "18446744073709551615")]
+    wait: Option<u64>,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
@@ -41,7 +45,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     }
     let written = args.plan.as_deref().map(read).transpose()?;
     let connection = connect(context).await?;
-    let result = perform(args.selection, written, &connection, context).await;
+    let patience = Duration::from_secs(args.wait.unwrap_or(0));
+    let result = perform(args.selection, written, patience, &connection, context).await;
     connection.end().await;
     result
 }
@@ -66,6 +71,7 @@ fn read(path: &Utf8Path) -> Result<Written, Stop> {
 async fn perform(
     selection: Selection,
     written: Option<Written>,
+    patience: Duration,
     connection: &Connection,
     context: &Context,
 ) -> Result<ExitCode, Stop> {
@@ -88,8 +94,13 @@ async fn perform(
         options.out_of_order = written.out_of_order;
     }
     let task = Task::Apply(options);
-    let basis = written.as_ref().map(|written| &written.basis);
-    let outcome = carry_out(task, basis, &migrations, connection, context).await?;
+    let work = Work {
+        migrations: &migrations,
+        task,
+        basis: written.as_ref().map(|written| &written.basis),
+        patience,
+    };
+    let outcome = carry_out(work, connection, context).await?;
     if !migrations.sum_findings.is_empty() {
         // Here, where a schema is made, the sum file follows the files; a server only takes what it says.
         migrations.write_sum()?;
@@ -104,18 +115,12 @@ async fn perform(
 
 /// Does it, and says what happens; what goes wrong is said as well.
 pub(crate) async fn carry_out(
-    task: Task,
-    basis: Option<&Basis>,
-    migrations: &Migrations,
+    work: Work<'_>,
     connection: &Connection,
     context: &Context,
 ) -> Result<Outcome, Stop> {
     let printer = &context.printer;
-    let work = Work {
-        migrations,
-        task,
-        basis,
-    };
+    let migrations = work.migrations;
     let stop = stop_on_signal();
     let result = crate::apply::perform(
         &connection.client,
@@ -202,6 +207,7 @@ pub(crate) fn show_event(printer: &Printer, event: &Event<'_>) {
     match event {
         Event::NotJudged => printer.talk("this server has no formatQuery (it came with 23.10): the statements are not judged beforehand"),
         Event::Judged { statements } => printer.detail(&format!("{} read by ClickHouse's parser", report::count(*statements, "statement"))),
+        Event::Waiting { holder } => printer.talk(&format!("waiting for {}", holder.owner)),
         Event::Locked => printer.detail("locked"),
         Event::Started { step } => printer.detail(&format!("executing {}", step.sql)),
         Event::Done { step, took } => printer.talk(&format!(

@@ -1,8 +1,9 @@
 //! `rollback`: take back what was applied.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::apply::Task;
+use crate::apply::{Task, Work};
 use crate::cli::apply::{carry_out, say};
 use crate::cli::connect::connect;
 use crate::cli::plan::show;
@@ -44,7 +45,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     let connection = connect(context).await?;
     let result = async {
         let migrations = Migrations::load(&connection.settings.schema)?;
-        let outcome = carry_out(task, None, &migrations, &connection, context).await?;
+        let work = Work {
+            migrations: &migrations,
+            task,
+            basis: None,
+            patience: Duration::ZERO,
+        };
+        let outcome = carry_out(work, &connection, context).await?;
         say(&outcome, task, &connection, context);
         Ok(ExitCode::SUCCESS)
     }

@@ -21,10 +21,10 @@ pub use crate::clickhouse::quote::{identifier, literal};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the answer to a read may take in all.
-const READ_TIMEOUT: Duration = Duration::from_mins(5);
-/// How long to wait before a read is tried again; one entry a retry.
-const READ_RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+/// How long the answer to a read, or to a statement that may be repeated, may take in all.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long to wait before a request is tried again that may be; one entry a retry.
+const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
 /// A connection to one database of one server. Cheap to clone; clones share the HTTP connections.
 #[derive(Clone)]
@@ -32,6 +32,16 @@ pub struct Client {
     inner: clickhouse::Client,
     url: String,
     database: String,
+    limits: Limits,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// To a read, or to what may be repeated.
+    answer: Duration,
+    /// To a statement; `None`: as long as it takes.
+    statement: Option<Duration>,
 }
 
 impl std::fmt::Debug for Client {
@@ -128,7 +138,24 @@ impl Client {
             inner,
             url: server.url.clone(),
             database: database.to_owned(),
+            limits: Limits {
+                answer: ANSWER_TIMEOUT,
+                statement: None,
+            },
         })
+    }
+
+    /// The same connection, on which no answer may take longer than this: neither to a read nor to a statement, which then counts as one
+    /// whose end is not known. Without it a read may take five minutes and a statement as long as it takes.
+    #[must_use]
+    pub fn answering_within(&self, limit: Duration) -> Self {
+        Self {
+            limits: Limits {
+                answer: limit,
+                statement: Some(limit),
+            },
+            ..self.clone()
+        }
     }
 
     /// The same connection, with `readonly=2` sent with every query: the server itself refuses whatever would change something.
@@ -169,13 +196,33 @@ impl Client {
     /// # Errors
     /// [`Error`]; [`Error::outcome_is_unknown`] tells whether the statement may have been executed all the same.
     pub async fn execute(&self, query: &Query) -> Result<(), Error> {
+        self.send(query, self.limits.statement, Error::nothing_was_sent)
+            .await
+    }
+
+    /// Executes a statement that may be executed twice, and sends it again after a lost connection.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn execute_again(&self, query: &Query) -> Result<(), Error> {
+        self.send(query, Some(self.limits.answer), Error::is_network)
+            .await
+    }
+
+    async fn send(
+        &self,
+        query: &Query,
+        limit: Option<Duration>,
+        may_repeat: fn(&Error) -> bool,
+    ) -> Result<(), Error> {
         let mut attempt = 0;
         loop {
-            let result = self.prepare(query).execute().await;
-            let Err(error) = result else { return Ok(()) };
-            let error = Error::of(error, &self.url);
-            match READ_RETRIES.get(attempt) {
-                Some(pause) if error.nothing_was_sent() => tokio::time::sleep(*pause).await,
+            let answer = self.prepare(query).execute();
+            let Err(error) = within(limit, answer, &self.url).await else {
+                return Ok(());
+            };
+            match RETRIES.get(attempt) {
+                Some(pause) if may_repeat(&error) => tokio::time::sleep(*pause).await,
                 _ => return Err(error),
             }
             attempt += 1;
@@ -220,15 +267,11 @@ impl Client {
         let mut attempt = 0;
         loop {
             let read = async { self.prepare(query).fetch_bytes(format)?.collect().await };
-            let error = match tokio::time::timeout(READ_TIMEOUT, read).await {
-                Ok(Ok(bytes)) => return Ok(bytes),
-                Ok(Err(error)) => Error::of(error, &self.url),
-                Err(_) => Error::TimedOut {
-                    url: self.url.clone(),
-                    after: READ_TIMEOUT,
-                },
+            let error = match within(Some(self.limits.answer), read, &self.url).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
             };
-            match READ_RETRIES.get(attempt) {
+            match RETRIES.get(attempt) {
                 Some(pause) if error.is_network() => tokio::time::sleep(*pause).await,
                 _ => return Err(error),
             }
@@ -249,6 +292,7 @@ impl Client {
         Insert {
             inner: client.insert_formatted_with(query.sql.clone()),
             url: self.url.clone(),
+            limit: self.limits.statement,
         }
     }
 
@@ -327,6 +371,7 @@ impl Client {
 pub struct Insert {
     inner: clickhouse::insert_formatted::InsertFormatted,
     url: String,
+    limit: Option<Duration>,
 }
 
 impl Insert {
@@ -346,9 +391,27 @@ impl Insert {
     /// # Errors
     /// [`Error`].
     pub async fn end(self) -> Result<(), Error> {
-        self.inner
-            .end()
-            .await
-            .map_err(|error| Error::of(error, &self.url))
+        within(self.limit, self.inner.end(), &self.url).await
     }
+}
+
+/// Waits for an answer, no longer than the limit.
+async fn within<T>(
+    limit: Option<Duration>,
+    answer: impl Future<Output = Result<T, clickhouse::error::Error>>,
+    url: &str,
+) -> Result<T, Error> {
+    let answer = match limit {
+        None => answer.await,
+        Some(limit) => match tokio::time::timeout(limit, answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                return Err(Error::TimedOut {
+                    url: url.to_owned(),
+                    after: limit,
+                });
+            }
+        },
+    };
+    answer.map_err(|error| Error::of(error, url))
 }

@@ -4,7 +4,6 @@
 
 mod bench;
 mod files;
-mod history;
 
 use crate::catalog::{Cycle, Definition, Definitions, Difference, Masking};
 use crate::clickhouse::Client;

@@ -1,9 +1,11 @@
-//! One run at a time: `CREATE TABLE housewright_lock` as the atomic test-and-set.
+//! One run at a time. Who holds the lock, for how long it is silent, taking it, giving it back, taking over from the dead.
 //!
-//! Every ClickHouse refuses the second CREATE of a name (code 57), so the one whose CREATE succeeds holds the lock. Who that is stands
-//! in the table's own definition, as the DEFAULT of a column, and so comes into being with the lock and not after it. Rows are
-//! heartbeats by the server's clock; a lock without one for [`LEASE`] is dead and may be taken over. Taking over renames the dead table
-//! to a name made from its token: of two who try at once, the second finds that name taken.
+//! Two forms, one name: a row of a KeeperMap table where the server has Keeper for it ([`keeper`]), a table that is made and dropped
+//! everywhere else ([`table`]). As both are called `housewright_lock`, they exclude each other. Silence is measured by the server's clock; a
+//! lock without a sign of life for [`LEASE`] is dead and may be taken over.
+
+mod keeper;
+mod table;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,14 +13,18 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::clickhouse::{Client, Query, literal};
+use crate::clickhouse::{Client, Query};
 
-/// The lock's table; a lock that was taken over is renamed to a name that begins with it.
+/// The lock's table; names of other tables of the lock begin with it.
 pub const TABLE: &str = "housewright_lock";
 /// A lock without a heartbeat for so long is dead.
 pub const LEASE: Duration = Duration::from_mins(1);
 /// How often the holder writes a heartbeat.
 const BEAT: Duration = Duration::from_secs(10);
+/// How often somebody who waits looks again.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often a dead lock is tried to be taken over before its owner is named instead.
+const BURIALS: u32 = 20;
 
 const TABLE_ALREADY_EXISTS: i32 = 57;
 const UNKNOWN_TABLE: i32 = 60;
@@ -113,10 +119,9 @@ pub enum LockError {
 pub struct Lock {
     client: Client,
     owner: Owner,
+    form: Form,
     beats: tokio::task::JoinHandle<()>,
     pulse: Arc<Pulse>,
-    /// The table of a dead lock that was taken over.
-    grave: Option<String>,
 }
 
 /// What the heartbeat knows.
@@ -126,41 +131,114 @@ struct Pulse {
     last: std::sync::Mutex<Instant>,
 }
 
+/// How the lock is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Table,
+    Keeper,
+}
+
+/// What a look at the lock finds.
+#[derive(Debug)]
+struct Found {
+    /// The owner, as [`owner_text`] writes it.
+    holder: String,
+    silent_for: i64,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.beats.abort();
+    }
+}
+
 impl Lock {
     /// Takes the lock, or a dead one over.
     ///
     /// # Errors
     /// [`LockError::Held`] if another run has it.
     pub async fn acquire(client: &Client, owner: Owner) -> Result<Self, LockError> {
-        let mut grave = None;
+        Self::acquire_within(client, owner, Duration::ZERO, &mut |_| {}).await
+    }
+
+    /// Takes the lock, or waits for it; `tell` hears of each holder that is waited for.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if another run still has it after `patience`.
+    pub async fn acquire_within(
+        client: &Client,
+        owner: Owner,
+        patience: Duration,
+        tell: &mut (dyn FnMut(&Holder) + Send),
+    ) -> Result<Self, LockError> {
+        let error = |doing| move |source| error(client, doing, source);
+        let begun = Instant::now();
+        let mut told = None;
+        let mut burials = 0;
         loop {
-            if create(client, &owner).await? {
-                let pulse = Arc::new(Pulse {
-                    lost: AtomicBool::new(false),
-                    last: std::sync::Mutex::new(Instant::now()),
-                });
-                let beats = tokio::spawn(beat(client.clone(), owner.clone(), Arc::clone(&pulse)));
-                return Ok(Self {
-                    client: client.clone(),
-                    owner,
-                    beats,
-                    pulse,
-                    grave,
-                });
-            }
-            match holder(client).await? {
-                // It was given back between our CREATE and our look.
-                None => {}
-                Some(holder) if holder.is_dead() => {
-                    grave = bury(client, &holder.owner).await?.or(grave);
+            let form = match form(client).await? {
+                Some(form) => form,
+                None => match keeper::open(client).await.map_err(error("take"))? {
+                    Some(true) => Form::Keeper,
+                    Some(false) => Form::Table,
+                    None => continue,
+                },
+            };
+            match look(client, form).await? {
+                Some(holder) if holder.is_dead() && burials < BURIALS => {
+                    burials += 1;
+                    remove(client, form, &holder.owner, "take over").await?;
                 }
-                Some(holder) => {
+                Some(holder) if begun.elapsed() >= patience => {
                     return Err(LockError::Held {
                         database: client.database().to_owned(),
                         holder,
                     });
                 }
+                Some(holder) => {
+                    if told.as_ref() != Some(&holder.owner) {
+                        tell(&holder);
+                        told = Some(holder.owner);
+                    }
+                }
+                None => {
+                    let taken = match form {
+                        Form::Table => table::take(client, &owner).await,
+                        Form::Keeper => keeper::take(client, &owner).await,
+                    };
+                    if taken.map_err(error("take"))? {
+                        return Ok(Self::held(client, owner, form).await);
+                    }
+                    // Somebody was faster, and is found by the next look.
+                }
             }
+            // Not all who wait look at the same moment.
+            let pause = if told.is_some() { LOOK } else { LOOK / 10 };
+            tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+        }
+    }
+
+    async fn held(client: &Client, owner: Owner, form: Form) -> Self {
+        if form == Form::Table {
+            // Litter does no harm, so what cannot be swept now is swept another time.
+            let _ = table::sweep(client, &owner).await;
+        }
+        let pulse = Arc::new(Pulse {
+            lost: AtomicBool::new(false),
+            last: std::sync::Mutex::new(Instant::now()),
+        });
+        let beats = tokio::spawn(beat(
+            client.clone(),
+            form,
+            owner.clone(),
+            Arc::clone(&pulse),
+        ));
+        Self {
+            client: client.clone(),
+            owner,
+            form,
+            beats,
+            pulse,
         }
     }
 
@@ -179,7 +257,8 @@ impl Lock {
             Ok(last) => last.elapsed() > BEAT * 2,
             Err(_) => true,
         };
-        if late && !is_owner(&self.client, &self.owner).await? {
+        if late && !is_held_by(&self.client, self.form, &self.owner).await? {
+            self.pulse.lost.store(true, Ordering::Release);
             return Err(lost());
         }
         Ok(())
@@ -189,16 +268,10 @@ impl Lock {
     ///
     /// # Errors
     /// [`LockError`]; the lock then dies after its lease.
-    pub async fn release(self) -> Result<(), LockError> {
+    pub async fn release(mut self) -> Result<(), LockError> {
         self.beats.abort();
-        let _ = self.beats.await;
-        if is_owner(&self.client, &self.owner).await? {
-            drop_table(&self.client, TABLE).await?;
-        }
-        if let Some(grave) = &self.grave {
-            drop_table(&self.client, grave).await?;
-        }
-        Ok(())
+        let _ = (&mut self.beats).await;
+        remove(&self.client, self.form, &self.owner, "give back").await
     }
 }
 
@@ -207,31 +280,9 @@ impl Lock {
 /// # Errors
 /// [`LockError`].
 pub async fn holder(client: &Client) -> Result<Option<Holder>, LockError> {
-    #[derive(Deserialize)]
-    struct Row {
-        holder: String,
-        silent_for: i64,
-    }
-    let Some(holder) = definition(client, TABLE).await? else {
-        return Ok(None);
-    };
-    let query = Query::new(format!(
-        "SELECT {} AS holder, toInt64(now()) - toInt64(greatest((SELECT max(beat) FROM {TABLE}), (SELECT max(metadata_modification_time) FROM system.tables WHERE database = currentDatabase() AND name = '{TABLE}'))) AS silent_for",
-        literal(&holder)
-    ));
-    let row: Row = match client.row(&query).await {
-        Ok(row) => row,
-        Err(error) if error.is_code(UNKNOWN_TABLE) => return Ok(None),
-        Err(source) => return Err(error(client, "look at", source)),
-    };
-    match serde_json::from_str(&row.holder) {
-        Ok(owner) => Ok(Some(Holder {
-            owner,
-            silent_for: Duration::from_secs(u64::try_from(row.silent_for).unwrap_or(0)),
-        })),
-        Err(_) => Err(LockError::Foreign {
-            database: client.database().to_owned(),
-        }),
+    match form(client).await? {
+        Some(form) => look(client, form).await,
+        None => Ok(None),
     }
 }
 
@@ -240,124 +291,99 @@ pub async fn holder(client: &Client) -> Result<Option<Holder>, LockError> {
 /// # Errors
 /// [`LockError`].
 pub async fn unlock(client: &Client) -> Result<Option<Holder>, LockError> {
-    let Some(holder) = holder(client).await? else {
+    let Some(form) = form(client).await? else {
         return Ok(None);
     };
-    if let Some(grave) = bury(client, &holder.owner).await? {
-        drop_table(client, &grave).await?;
-    }
+    let Some(holder) = look(client, form).await? else {
+        return Ok(None);
+    };
+    remove(client, form, &holder.owner, "break").await?;
     Ok(Some(holder))
 }
 
-/// `CREATE TABLE`: whether it was this one that made it.
-async fn create(client: &Client, owner: &Owner) -> Result<bool, LockError> {
-    let holder = serde_json::to_string(owner).unwrap_or_default();
-    let query = Query::new(format!(
-        "CREATE TABLE {TABLE} (holder String DEFAULT {}, beat DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY beat",
-        literal(&holder)
-    ));
-    match client.execute(&query).await {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_code(TABLE_ALREADY_EXISTS) => {
-            // Our own CREATE may have been carried out by a request whose answer was lost.
-            is_owner(client, owner).await
-        }
-        Err(lost) if lost.outcome_is_unknown() && is_owner(client, owner).await? => Ok(true),
-        Err(source) => Err(error(client, "take", source)),
-    }
-}
-
-/// The holder as the table's definition has it.
-async fn definition(client: &Client, table: &str) -> Result<Option<String>, LockError> {
+/// The form of the lock that is there.
+async fn form(client: &Client) -> Result<Option<Form>, LockError> {
     #[derive(Deserialize)]
     struct Row {
-        default_expression: String,
+        engine: String,
     }
     let query = Query::new(format!(
-        "SELECT default_expression FROM system.columns WHERE database = currentDatabase() AND table = {} AND name = 'holder'",
-        literal(table)
+        "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = '{TABLE}'"
     ));
     let rows: Vec<Row> = client
         .rows(&query)
         .await
         .map_err(|source| error(client, "look at", source))?;
-    Ok(rows
-        .into_iter()
-        .next()
-        .map(|row| unquote(&row.default_expression)))
-}
-
-/// A string literal as `system.columns` prints it, read back.
-fn unquote(literal: &str) -> String {
-    let inner = literal
-        .strip_prefix('\'')
-        .and_then(|rest| rest.strip_suffix('\''))
-        .unwrap_or(literal);
-    let mut text = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => text.extend(chars.next()),
-            c => text.push(c),
+    Ok(rows.first().map(|row| {
+        if row.engine == "KeeperMap" {
+            Form::Keeper
+        } else {
+            Form::Table
         }
-    }
-    text
-}
-
-async fn is_owner(client: &Client, owner: &Owner) -> Result<bool, LockError> {
-    let holder = definition(client, TABLE).await?;
-    Ok(holder.is_some_and(|holder| {
-        serde_json::from_str::<Owner>(&holder).is_ok_and(|holder| holder == *owner)
     }))
 }
 
-/// Moves a dead lock away. `None` if somebody else was faster.
-async fn bury(client: &Client, dead: &Owner) -> Result<Option<String>, LockError> {
-    let suffix: String = dead
-        .run_id
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
-    let grave = format!("{TABLE}_{suffix}");
-    let rename = |from: &str, to: &str| Query::new(format!("RENAME TABLE {from} TO {to}"));
-    match client.execute(&rename(TABLE, &grave)).await {
-        Ok(()) => {}
-        Err(error) if error.is_code(TABLE_ALREADY_EXISTS) || error.is_code(UNKNOWN_TABLE) => {
-            return Ok(None);
-        }
-        Err(source) => return Err(error(client, "take over", source)),
+async fn look(client: &Client, form: Form) -> Result<Option<Holder>, LockError> {
+    let found = match form {
+        Form::Table => table::look(client).await,
+        Form::Keeper => keeper::look(client).await,
+    };
+    let Some(found) = found.map_err(|source| error(client, "look at", source))? else {
+        return Ok(None);
+    };
+    match serde_json::from_str(&found.holder) {
+        Ok(owner) => Ok(Some(Holder {
+            owner,
+            silent_for: Duration::from_secs(u64::try_from(found.silent_for).unwrap_or(0)),
+        })),
+        Err(_) => Err(LockError::Foreign {
+            database: client.database().to_owned(),
+        }),
     }
-    let buried = definition(client, &grave).await?;
-    let is_the_dead = buried.is_some_and(|holder| {
-        serde_json::from_str::<Owner>(&holder).is_ok_and(|holder| holder == *dead)
-    });
-    if is_the_dead {
-        return Ok(Some(grave));
-    }
-    // A living one's lock stood there by now: put it back.
-    client
-        .execute(&rename(&grave, TABLE))
-        .await
-        .map_err(|source| error(client, "give back", source))?;
-    Ok(None)
 }
 
-async fn drop_table(client: &Client, table: &str) -> Result<(), LockError> {
-    client
-        .execute(&Query::new(format!("DROP TABLE IF EXISTS {table}")))
-        .await
-        .map_err(|source| error(client, "give back", source))
+/// Removes the lock of a run, and of no other.
+async fn remove(
+    client: &Client,
+    form: Form,
+    owner: &Owner,
+    doing: &'static str,
+) -> Result<(), LockError> {
+    let doing = |source| error(client, doing, source);
+    match form {
+        Form::Keeper => {
+            keeper::remove(client, owner).await.map_err(doing)?;
+        }
+        Form::Table => {
+            let removed = table::remove(client, owner).await.map_err(doing)?;
+            if !removed && table::is_held_by(client, owner).await.map_err(doing)? {
+                table::remove_without_badge(client).await.map_err(doing)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn is_held_by(client: &Client, form: Form, owner: &Owner) -> Result<bool, LockError> {
+    let held = match form {
+        Form::Table => table::is_held_by(client, owner).await,
+        Form::Keeper => keeper::is_held_by(client, owner).await,
+    };
+    held.map_err(|source| error(client, "look at", source))
 }
 
 /// Writes heartbeats until the lock is lost.
-async fn beat(client: Client, owner: Owner, pulse: Arc<Pulse>) {
-    let insert = Query::new(format!("INSERT INTO {TABLE} (beat) SELECT now()"));
+async fn beat(client: Client, form: Form, owner: Owner, pulse: Arc<Pulse>) {
     loop {
         tokio::time::sleep(BEAT).await;
         let asked = Instant::now();
-        match is_owner(&client, &owner).await {
+        match is_held_by(&client, form, &owner).await {
             Ok(true) => {
-                if client.execute(&insert).await.is_ok()
+                let beaten = match form {
+                    Form::Table => table::beat(&client).await,
+                    Form::Keeper => keeper::beat(&client, &owner).await,
+                };
+                if beaten.is_ok()
                     && let Ok(mut last) = pulse.last.lock()
                 {
                     *last = asked;
@@ -373,28 +399,15 @@ async fn beat(client: Client, owner: Owner, pulse: Arc<Pulse>) {
     }
 }
 
+/// An owner as the lock has it: one text for one owner.
+fn owner_text(owner: &Owner) -> String {
+    serde_json::to_string(owner).unwrap_or_default()
+}
+
 fn error(client: &Client, doing: &'static str, source: crate::clickhouse::Error) -> LockError {
     LockError::ClickHouse {
         doing,
         database: client.database().to_owned(),
         source,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_with_quotes_comes_back_from_the_definition() {
-        let owner = Owner {
-            run_id: "r".to_owned(),
-            who: "o'neil \\ \"x\"".to_owned(),
-            host: "h".to_owned(),
-            pid: 7,
-        };
-        let json = serde_json::to_string(&owner).unwrap();
-        let back: Owner = serde_json::from_str(&unquote(&literal(&json))).unwrap();
-        assert_eq!(back, owner);
     }
 }

@@ -7,9 +7,11 @@
 mod lock;
 mod record;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::clickhouse::{Client, Query};
+use crate::clickhouse::{Client, Query, literal};
 
 pub use crate::journal::lock::{
     Holder, LEASE, Lock, LockError, Owner, TABLE as LOCK_TABLE, holder, unlock,
@@ -24,6 +26,9 @@ const LAYOUT: u32 = 1;
 
 /// A fact that waits in a queue of the server's is not written down yet.
 const SETTINGS: [(&str, &str); 1] = [("async_insert", "0")];
+
+/// How long to wait before facts are written again; one entry a retry.
+const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// What a fact says; `recorded_at` is the server's own.
 const COLUMNS: &str = "position, layout, run_id, who, host, tool_version, version, name, file_sha256, direction, statement, statements, sha256, sql, down_sql, query_id, state, error_code, error, duration_ms";
@@ -138,6 +143,9 @@ impl Journal {
     #[must_use]
     pub fn of(mut facts: Vec<Fact>) -> Self {
         facts.sort_by_key(|fact| fact.position);
+        // One that was written again after a lost answer.
+        facts
+            .dedup_by(|again, fact| again.position == fact.position && again.run_id == fact.run_id);
         Self { facts }
     }
 
@@ -160,7 +168,7 @@ impl Journal {
                     tool_version: fact.tool_version.clone(),
                     ours: env!("CARGO_PKG_VERSION"),
                 }),
-                None => Ok(Self { facts }),
+                None => Ok(Self::of(facts)),
             },
             Err(error) if error.is_code(UNKNOWN_TABLE) || error.is_code(UNKNOWN_DATABASE) => {
                 Ok(Self::default())
@@ -222,7 +230,7 @@ impl Writer {
                 "CREATE TABLE IF NOT EXISTS {TABLE} (\n    position UInt64,\n    layout UInt32,\n    recorded_at DateTime DEFAULT now(),\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    version UInt64,\n    name String,\n    file_sha256 String,\n    direction String,\n    statement UInt32,\n    statements UInt32,\n    sha256 String,\n    sql String,\n    down_sql String,\n    query_id String,\n    state String,\n    error_code Int32,\n    error String,\n    duration_ms UInt64\n) ENGINE = MergeTree ORDER BY position"
             ));
             client
-                .execute(&query)
+                .execute_again(&query)
                 .await
                 .map_err(|source| writer.error("create", source))?;
         }
@@ -232,18 +240,50 @@ impl Writer {
     /// Appends facts, all or none, and gives them their positions.
     ///
     /// # Errors
-    /// [`Error::ClickHouse`]; whether the facts were taken is then unknown.
+    /// [`Error::ClickHouse`] after it was tried again; whether the facts were taken is then unknown.
     pub async fn append(&mut self, mut facts: Vec<Fact>) -> Result<(), Error> {
         for (fact, position) in facts.iter_mut().zip(self.position + 1..) {
             fact.position = position;
             fact.layout = LAYOUT;
         }
-        self.client
-            .insert_rows(&format!("{TABLE} ({COLUMNS})"), &facts, &self.settings)
-            .await
-            .map_err(|source| self.error("write", source))?;
-        self.position += facts.len() as u64;
+        let Some(last) = facts.last().cloned() else {
+            return Ok(());
+        };
+        let mut attempt = 0;
+        loop {
+            let written = self
+                .client
+                .insert_rows(&format!("{TABLE} ({COLUMNS})"), &facts, &self.settings)
+                .await;
+            let Err(error) = written else { break };
+            // A fact that stands there twice says no more than one, so what may be lost is written again.
+            let Some(pause) = RETRIES.get(attempt).filter(|_| {
+                error.nothing_was_sent() || error.is_network() || error.outcome_is_unknown()
+            }) else {
+                return Err(self.error("write", error));
+            };
+            tokio::time::sleep(*pause).await;
+            attempt += 1;
+            if self.has(&last).await.unwrap_or(false) {
+                break;
+            }
+        }
+        self.position = last.position;
         Ok(())
+    }
+
+    /// Whether a fact of ours is in the journal.
+    async fn has(&self, fact: &Fact) -> Result<bool, crate::clickhouse::Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            n: u64,
+        }
+        let query = Query::new(format!(
+            "SELECT toUInt64(count()) AS n FROM {TABLE} WHERE position = {} AND run_id = {}",
+            fact.position,
+            literal(&fact.run_id)
+        ));
+        Ok(self.client.row::<Row>(&query).await?.n > 0)
     }
 
     fn error(&self, doing: &'static str, source: crate::clickhouse::Error) -> Error {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+pub(crate) mod keeper;
 pub(crate) mod proxy;
 pub(crate) mod sandbox;
 
@@ -101,6 +102,19 @@ pub(crate) fn owner() -> Owner {
         host: "localhost".to_owned(),
         pid: std::process::id(),
     }
+}
+
+/// Says what was counted.
+#[expect(clippy::print_stderr, reason = "a count is for who reads the log")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Whether everything is to be tried that takes long.
+pub(crate) fn full() -> bool {
+    Environment::of_this_process()
+        .get("HOUSEWRIGHT_FULL")
+        .is_some()
 }
 
 /// Executes a statement.

@@ -67,6 +67,8 @@ pub(crate) enum Fate {
     Late(Duration),
     /// It does not go on; this exception is the answer.
     Refuse(&'static str),
+    /// It goes through, and when its answer comes nobody listens any more.
+    Last,
 }
 
 /// The proxy; it ends when it is dropped.
@@ -202,6 +204,13 @@ impl Shared {
                 return self.hold(&client);
             }
             Fate::Late(pause) => std::thread::sleep(pause),
+            Fate::Last => {
+                self.ended.store(true, Ordering::Relaxed);
+                let door = client.local_addr()?;
+                while TcpStream::connect(door).is_ok() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
             _ => {}
         }
         client.write_all(&answer)?;
