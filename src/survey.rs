@@ -1,6 +1,8 @@
 //! A schema asked: the migrations replayed on a bench, generated events loaded, recipes run, and a target's sizes read. What is found is
 //! a [`Model`], of which `docs` makes pages.
 
+mod access;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,6 +17,8 @@ use crate::drift::{Bench, Error as ReplayError, Step};
 use crate::migration::Migrations;
 use crate::recipe::{Answer, AnswerColumn, Recipe, Recipes};
 use crate::seed;
+
+pub use crate::survey::access::{Access, Speed, TELLING, Use, access};
 
 /// Why a schema could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -279,6 +283,53 @@ fn moving(definitions: &Definitions, lineage: &Lineage) -> BTreeSet<String> {
         }
         moving.extend(more);
     }
+}
+
+/// Values of the columns of one object on a target, from a look that is bounded: as far as ten seconds a column lead.
+///
+/// # Errors
+/// [`ClickHouseError`], if the target goes away.
+pub async fn values(
+    target: &Client,
+    object: &docs::Object,
+) -> Result<BTreeMap<String, Sample>, ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        value: Option<String>,
+        distinct: u64,
+    }
+    let client = target.read_only();
+    let mut samples = BTreeMap::new();
+    for column in &object.columns {
+        if column.r#type.starts_with("AggregateFunction(") {
+            continue;
+        }
+        let query = Query::new(format!(
+            "WITH (SELECT uniq({name}) FROM {from}) AS n \
+             SELECT toString({name}) AS value, ifNull(n, 0) AS distinct FROM {from} GROUP BY value ORDER BY count() DESC, value LIMIT {VALUES}",
+            from = identifier(&object.name),
+            name = identifier(&column.name),
+        ))
+        .setting("max_execution_time", "10")
+        .setting("timeout_overflow_mode", "break")
+        .setting("max_rows_to_group_by", "1000000")
+        .setting("group_by_overflow_mode", "any");
+        match client.rows::<Row>(&query).await {
+            Ok(rows) => {
+                let distinct = rows.first().map_or(0, |row| row.distinct);
+                let values = rows
+                    .into_iter()
+                    .filter_map(|row| row.value)
+                    .filter(|value| !value.is_empty())
+                    .map(|value| value.chars().take(LONG).collect());
+                let values = values.collect();
+                samples.insert(column.name.clone(), Sample { values, distinct });
+            }
+            Err(error) if error.exception().is_some() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(samples)
 }
 
 /// Reads sizes and freshness of a target into a model. Only reads there.

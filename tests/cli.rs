@@ -1204,6 +1204,8 @@ fn the_help_is_a_manual() {
       docs            Write the schema as pages that people read: schema/docs/SCHEMA.md, schema.json,
                       lineage.svg and index.html
       lineage         Show where each column comes from, back to what clients sent
+      explain         Explain a table, a view or a column on one screen: what it means, where it comes
+                      from, what is in it, which queries are fast
       query           Ask one of the recipes of schema/queries; without a name, list them
       serve           Serve the embedded ClickHouse over its HTTP interface
       engine          Install the embedded ClickHouse (libchdb), or show where it is

@@ -211,7 +211,7 @@ fn kind(table: &TableRow) -> Kind {
 }
 
 /// The parts of a list that commas separate, outside of brackets.
-fn list(text: &str) -> Vec<String> {
+pub(crate) fn list(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0_usize;
     for token in tokens(text) {

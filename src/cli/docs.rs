@@ -81,15 +81,27 @@ pub(crate) async fn model(context: &Context, samples: bool) -> Result<Model, Sto
     let (engine, handle) = start(context, None, "default").await?;
     let result = async {
         let bench = Bench::new(&engine, &settings.database).await?;
-        survey::model(&bench, &migrations, &recipes, samples).await
+        replayed(&bench, &migrations, &recipes, samples).await
     }
     .await;
     handle.end().await;
-    result.map_err(|error| match error {
-        survey::Error::Replay(error) => refused(Bad::Drift(error), &migrations),
-        survey::Error::Page(_) => Stop::usage(error),
-        other => Stop::failed(3, other),
-    })
+    result
+}
+
+/// The schema on a bench; a statement that is refused is shown where it stands.
+pub(crate) async fn replayed(
+    bench: &Bench,
+    migrations: &Migrations,
+    recipes: &Recipes,
+    samples: bool,
+) -> Result<Model, Stop> {
+    survey::model(bench, migrations, recipes, samples)
+        .await
+        .map_err(|error| match error {
+            survey::Error::Replay(error) => refused(Bad::Drift(error), migrations),
+            survey::Error::Page(_) => Stop::usage(error),
+            other => Stop::failed(3, other),
+        })
 }
 
 /// Shows a page with whatever this machine shows pages with.

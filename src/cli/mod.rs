@@ -12,6 +12,7 @@ mod docs;
 mod drift;
 mod dump;
 mod engine;
+mod explain;
 mod import;
 mod lineage;
 mod new;
@@ -142,6 +143,7 @@ enum Verb {
     Test(test::Args),
     Docs(docs::Args),
     Lineage(lineage::Args),
+    Explain(explain::Args),
     Query(query::Args),
     Serve(serve::Args),
     Engine(engine::Args),
@@ -246,6 +248,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Test(args) => test::run(args, context).await,
         Verb::Docs(args) => docs::run(args, context).await,
         Verb::Lineage(args) => lineage::run(args, context).await,
+        Verb::Explain(args) => explain::run(args, context).await,
         Verb::Query(args) => query::run(args, context).await,
         Verb::Serve(args) => serve::run(args, context).await,
         Verb::Engine(args) => engine::run(&args, context),

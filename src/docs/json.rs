@@ -186,6 +186,12 @@ pub fn json(model: &Model) -> String {
         .unwrap_or_default()
 }
 
+/// One object, as the document has it.
+#[must_use]
+pub fn object_json(object: &Object) -> serde_json::Value {
+    serde_json::to_value(self::object(object)).unwrap_or_default()
+}
+
 fn object(object: &Object) -> ObjectJson<'_> {
     let clauses = &object.clauses;
     ObjectJson {

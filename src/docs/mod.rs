@@ -14,7 +14,7 @@ mod svg;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use crate::docs::json::json;
+pub use crate::docs::json::{json, object_json};
 pub use crate::docs::mermaid::mermaid;
 pub use crate::docs::model::{
     Change, Column, ColumnFigures, Figures, Model, Object, Parts, Sample, Statement, is_steady,

@@ -251,6 +251,26 @@ impl Model {
         self.objects.iter().find(|object| object.name == name)
     }
 
+    /// The statements that are about an object, with the version and name of their migrations; about a column, if its name stands in them.
+    #[must_use]
+    pub fn changes(&self, object: &str, column: Option<&str>) -> Vec<(u64, &str, &Statement)> {
+        let mut found = Vec::new();
+        for change in &self.migrations {
+            for statement in &change.statements {
+                let about = statement.objects.iter().any(|name| name == object);
+                let names = column.is_none_or(|column| {
+                    crate::sql::tokens(&statement.sql).any(|token| {
+                        token.span.of(&statement.sql).trim_matches(['`', '"']) == column
+                    })
+                });
+                if about && names {
+                    found.push((change.version, change.name.as_str(), statement));
+                }
+            }
+        }
+        found
+    }
+
     /// The objects in the order in which somebody reads who wants to ask something: views, tables, dictionaries, triggers, functions.
     #[must_use]
     pub fn groups(&self) -> Vec<(&'static str, Vec<&Object>)> {

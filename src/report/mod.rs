@@ -8,6 +8,7 @@ pub mod diagnostics;
 pub mod docs;
 pub mod drift;
 pub mod dump;
+pub mod explain;
 pub mod import;
 pub mod invariance;
 pub mod lineage;
