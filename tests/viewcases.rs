@@ -137,16 +137,16 @@ fn what_is_wrong_with_a_case_is_named_with_its_line_and_never_passes() {
         3 | ## insert clicks
           | ^^^^^^^^^^^^^^^^
 
-    FAIL Hits are counted tests/views/value.md:3
+    FAIL Hits are counted tests/views/value.md:7
 
       ClickHouse refused this step: 27 CANNOT_PARSE_INPUT_ASSERTION_FAILED: Cannot parse input: expected 'true' before: 'oday"}\n': (while reading the value of key at): (at row 1)
     : While executing JSONEachRowRowInputFormat.
 
         error[refused]: ClickHouse refused this step
-         --> tests/views/value.md:3:1
+         --> tests/views/value.md:7:1
           |
-        3 | ## insert hits
-          | ^^^^^^^^^^^^^^
+        7 | | a    | today |
+          | ^^^^^^^^^^^^^^^^
           |
           = note: 27 CANNOT_PARSE_INPUT_ASSERTION_FAILED: Cannot parse input: expected 'true' before: 'oday"}\n': (while reading the value of key at): (at row 1)
                   : While executing JSONEachRowRowInputFormat.

@@ -9,6 +9,7 @@ mod breed;
 pub mod case;
 pub mod history;
 pub mod invariance;
+mod make;
 mod markdown;
 pub mod mutants;
 pub mod mutate;

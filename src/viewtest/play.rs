@@ -1,10 +1,7 @@
 //! A case, played on a stage: through every history, question by question.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
-
-use serde_json::Value;
 
 use crate::catalog::Object;
 use crate::clickhouse::{Error, identifier, literal};
@@ -12,10 +9,10 @@ use crate::config::TestEntry;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::scratch::BuildError;
 use crate::sql::Span;
-use crate::viewtest::case::{Action, Case, Row, Rows as Given};
+use crate::viewtest::case::{Action, Case, Row};
 use crate::viewtest::history::{Arrival, History, Merging, histories};
+use crate::viewtest::make::make;
 use crate::viewtest::rows::Rows;
-use crate::viewtest::seeded;
 use crate::viewtest::snapshot::Answers;
 use crate::viewtest::stage::Stage;
 
@@ -58,6 +55,8 @@ enum Scene<'a> {
     Arrive {
         table: &'a str,
         rows: Vec<Row>,
+        /// Where each row stands.
+        places: Vec<Location>,
         /// The number of rows of each step.
         steps: Vec<usize>,
         location: &'a Location,
@@ -91,25 +90,29 @@ impl<'a> Script<'a> {
                     })?;
                     make(case, stage, test, object, rows, location, &mut number).await?
                 }
-                _ => Vec::new(),
+                _ => (Vec::new(), Vec::new()),
             };
+            let (made, stand) = made;
             match (&step.action, scenes.last_mut()) {
                 (
                     Action::Insert { table, .. },
                     Some(Scene::Arrive {
                         table: same,
                         rows,
+                        places,
                         steps,
                         ..
                     }),
                 ) if table == same => {
                     steps.push(made.len());
                     rows.extend(made);
+                    places.extend(stand);
                 }
                 (Action::Insert { table, .. }, _) => scenes.push(Scene::Arrive {
                     table,
                     steps: vec![made.len()],
                     rows: made,
+                    places: stand,
                     location,
                 }),
                 (action, _) => scenes.push(Scene::Other {
@@ -298,17 +301,22 @@ impl<'a> Script<'a> {
                 Scene::Arrive {
                     table,
                     rows,
+                    places,
                     steps,
                     location,
                 } => {
                     let batches = history.arrival.cut(steps);
                     let half = batches.len() / 2;
-                    for (index, batch) in batches.iter().enumerate() {
+                    for (index, numbers) in batches.iter().enumerate() {
                         let batch: Vec<&Row> =
-                            batch.iter().filter_map(|at| rows.get(*at)).collect();
+                            numbers.iter().filter_map(|at| rows.get(*at)).collect();
                         let raw = history.arrival == Arrival::Raw;
                         let retry = history.arrival == Arrival::Retried && index % 2 == 1;
-                        at(location, stage.insert(table, &batch, raw, retry).await)?;
+                        if let Err(error) = stage.insert(table, &batch, raw, retry).await {
+                            let places = numbers.iter().filter_map(|at| places.get(*at));
+                            let rows = batch.into_iter().zip(places);
+                            return Err(blame(stage, table, rows, location, error).await);
+                        }
                         if history.merging == Merging::Half && index + 1 == half {
                             at(location, stage.merge().await)?;
                         }
@@ -476,7 +484,7 @@ impl From<Diagnostic> for Stop {
     }
 }
 
-fn finding(code: &'static str, message: String, location: &Location) -> Diagnostic {
+pub(super) fn finding(code: &'static str, message: String, location: &Location) -> Diagnostic {
     Diagnostic::new(Severity::Error, code, message).at(Some(location.clone()))
 }
 
@@ -485,7 +493,7 @@ fn at<T>(location: &Location, result: Result<T, Error>) -> Result<T, Stop> {
     result.map_err(|error| refused(error, location))
 }
 
-fn refused(error: Error, location: &Location) -> Stop {
+pub(super) fn refused(error: Error, location: &Location) -> Stop {
     match error.exception() {
         Some(exception) => finding(
             "refused",
@@ -501,78 +509,20 @@ fn refused(error: Error, location: &Location) -> Stop {
     }
 }
 
-/// The rows of a step as they are sent.
-async fn make(
-    case: &Case,
+/// An INSERT was refused: because of which row? The first that is refused alone has its place in the finding.
+async fn blame<'r>(
     stage: &Stage<'_>,
-    test: &TestEntry,
-    table: &Object,
-    rows: &Given,
+    table: &str,
+    rows: impl Iterator<Item = (&'r Row, &'r Location)>,
     location: &Location,
-    number: &mut usize,
-) -> Result<Vec<Row>, Stop> {
-    let made: Vec<Row> = match rows {
-        Given::Given(given) => {
-            for given in given {
-                for column in given.row.keys() {
-                    if table.column(column).is_none() {
-                        let span = given
-                            .columns
-                            .iter()
-                            .find(|(name, _)| name == column)
-                            .map_or(given.span, |(_, span)| *span);
-                        return Err(finding(
-                            "unknown-column",
-                            format!("`{}` has no column `{column}`", table.name),
-                            &case.location(span),
-                        )
-                        .help(format!("it has: {}", names(table)))
-                        .into());
-                    }
-                }
+    error: Error,
+) -> Stop {
+    if error.exception().is_some() {
+        for (row, place) in rows {
+            if let Err(error) = stage.insert(table, &[row], false, false).await {
+                return refused(error, place);
             }
-            given.iter().map(|given| given.row.clone()).collect()
-        }
-        Given::Select(sql) => stage
-            .rows(sql)
-            .await
-            .map_err(|error| refused(error, location))?,
-        Given::Seed(settings) => seeded::rows(settings)
-            .map_err(|reason| Stop::from(finding("bad-seed", reason, location)))?,
-    };
-    if made.is_empty() {
-        return Err(finding("no-rows", "this step brings no rows".to_owned(), location).into());
-    }
-    let none = BTreeMap::new();
-    let defaults = test.defaults.get(&table.name).unwrap_or(&none);
-    Ok(made
-        .into_iter()
-        .map(|mut row| {
-            *number += 1;
-            fill(&mut row, defaults, *number);
-            row
-        })
-        .collect())
-}
-
-fn names(table: &Object) -> String {
-    let names: Vec<&str> = table
-        .columns
-        .iter()
-        .map(|column| column.name.as_str())
-        .collect();
-    names.join(", ")
-}
-
-/// What a row does not send gets the project's default; `{n}` is the row's number.
-pub(crate) fn fill(row: &mut Row, defaults: &BTreeMap<String, Value>, number: usize) {
-    for (column, value) in defaults {
-        if !row.contains_key(column) {
-            let value = match value {
-                Value::String(text) => Value::String(text.replace("{n}", &number.to_string())),
-                other => other.clone(),
-            };
-            row.insert(column.clone(), value);
         }
     }
+    refused(error, location)
 }

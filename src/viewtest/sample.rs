@@ -20,8 +20,10 @@ use crate::viewtest::stage::Stage;
 
 /// Rows that come in large INSERTs, of each table.
 const MANY: usize = 1000;
-/// Rows that come one by one, besides those with one strange value each.
-const ALONE: usize = 20;
+/// Rows that come in few, besides those with one strange value each.
+const FEW: usize = 20;
+/// How many of them come in one INSERT.
+const PIECE: usize = 8;
 /// Rows that are held against each other to find an example.
 const CLOSE: usize = 20;
 
@@ -42,21 +44,24 @@ struct Herd {
     table: String,
     plain: Vec<Row>,
     many: Vec<Row>,
-    alone: Vec<Row>,
+    /// With one strange value each.
+    few: Vec<Row>,
+    /// Those that are not taken.
+    refused: Vec<Row>,
 }
 
 /// How they come.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// One by one, those that are refused among them.
-    Alone,
+    /// A few at once; those that are refused come alone.
+    Few,
     /// Many at once.
     Many(Arrival),
 }
 
 const WAYS: [Way; 3] = [
     Way::Many(Arrival::Written),
-    Way::Alone,
+    Way::Few,
     Way::Many(Arrival::Shuffled(1)),
 ];
 
@@ -116,21 +121,25 @@ impl Sample {
             };
             let none = Vec::new();
             let mut breed = Breed::new(object, &parents, strange.get(&table).unwrap_or(&none));
-            let mut alone = breed.one_by_one();
-            alone.extend(breed.rows(ALONE));
-            let mut taken: Vec<Row> = parents.clone();
-            for row in &alone {
-                if answered(stage.insert(&table, &[row], false, false).await)?.is_ok() {
-                    taken.push(row.clone());
+            let mut strange = breed.one_by_one();
+            strange.extend(breed.rows(FEW));
+            let (mut few, mut refused) = (Vec::new(), Vec::new());
+            for row in strange {
+                if answered(stage.insert(&table, &[&row], false, false).await)?.is_ok() {
+                    few.push(row);
+                } else {
+                    refused.push(row);
                 }
             }
+            let taken: Vec<Row> = parents.iter().chain(&few).cloned().collect();
             breed.keep(&taken);
             let many = takes(stage, &table, breed.rows(MANY)).await?;
             sample.herds.push(Herd {
                 plain: parents.into_iter().take(3).collect(),
                 table,
                 many,
-                alone,
+                few,
+                refused,
             });
         }
         let mut readings = Vec::new();
@@ -153,7 +162,7 @@ impl Sample {
             return;
         };
         let many = |reading: &&Reading| {
-            reading.way != Way::Alone.name(false) && reading.way != Way::Alone.name(true)
+            reading.way != Way::Few.name(false) && reading.way != Way::Few.name(true)
         };
         let steady: Vec<String> = first
             .answers
@@ -230,7 +239,7 @@ impl Sample {
         for herd in &self.herds {
             let question = format!("INSERT INTO {}", identifier(&herd.table));
             let answer = match way {
-                Way::Alone => Ok(herd.come_alone(stage).await?),
+                Way::Few => Ok(herd.come_in_few(stage).await?),
                 Way::Many(arrival) => herd.come(stage, arrival).await?,
             };
             answers.push((question, answer));
@@ -263,16 +272,20 @@ impl Sample {
 }
 
 impl Herd {
-    /// Each row alone; those that are refused, and how.
-    async fn come_alone(&self, stage: &Stage<'_>) -> Result<Rows, BuildError> {
+    /// A few rows at once, and alone those that the original refuses; what is refused, and how.
+    async fn come_in_few(&self, stage: &Stage<'_>) -> Result<Rows, BuildError> {
         let mut refused = Rows {
-            columns: vec!["row".to_owned(), "refused with".to_owned()],
+            columns: vec!["rows".to_owned(), "refused with".to_owned()],
             rows: Vec::new(),
         };
-        for row in &self.alone {
-            if let Err(name) = answered(stage.insert(&self.table, &[row], false, false).await)? {
-                let text = serde_json::to_string(row).unwrap_or_default();
-                refused.rows.push(vec![Some(text), Some(name)]);
+        for rows in self.few.chunks(PIECE).chain(self.refused.chunks(1)) {
+            let batch: Vec<&Row> = rows.iter().collect();
+            if let Err(name) = answered(stage.insert(&self.table, &batch, false, false).await)? {
+                let lines: Vec<String> = rows
+                    .iter()
+                    .map(|row| serde_json::to_string(row).unwrap_or_default())
+                    .collect();
+                refused.rows.push(vec![Some(lines.join("\n")), Some(name)]);
             }
         }
         Ok(refused)
@@ -296,8 +309,8 @@ impl Herd {
 impl Way {
     fn name(self, merged: bool) -> String {
         match self {
-            Self::Alone => format!(
-                "one INSERT a row, {}",
+            Self::Few => format!(
+                "{PIECE} rows an INSERT, {}",
                 if merged { "merged" } else { "unmerged" }
             ),
             Self::Many(arrival) => History {
