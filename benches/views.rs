@@ -44,9 +44,7 @@ fn a_second(number: usize, took: Duration) -> f64 {
 }
 
 fn main() {
-    let one: Vec<Duration> = (0..5)
-        .map(|_| test(&["--filter", "one_event"]).0)
-        .collect();
+    let one: Vec<Duration> = (0..5).map(|_| test(&["--filter", "one_event"]).0).collect();
     let start_up = median(one);
     line(
         "one small case, from the command to its end",
