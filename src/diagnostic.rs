@@ -8,9 +8,23 @@ use crate::sql::Span;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Worth knowing.
+    Info,
+    /// Likely wrong.
     Warning,
     /// Nothing goes on until it is mended.
     Error,
+}
+
+impl Severity {
+    /// One word for a person and for JSON.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// A place in a file.

@@ -19,6 +19,7 @@ pub mod journal;
 
 // decide
 pub mod docs;
+pub mod lint;
 pub mod plan;
 
 // act

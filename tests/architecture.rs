@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The rooms in the order in which data flows through them; a room may name only rooms above it.
-const ROOMS: [&str; 20] = [
+const ROOMS: [&str; 21] = [
     // read
     "sql",
     "config",
@@ -23,6 +23,7 @@ const ROOMS: [&str; 20] = [
     "journal",
     "catalog", // decide
     "docs",
+    "lint",
     "plan", // act
     "scratch",
     "apply",

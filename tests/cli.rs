@@ -1207,6 +1207,9 @@ fn the_help_is_a_manual() {
       explain         Explain a table, a view or a column on one screen: what it means, where it comes
                       from, what is in it, which queries are fast
       query           Ask one of the recipes of schema/queries; without a name, list them
+      lint            Find what ClickHouse accepts and should not have been given
+      check           Everything that CI should know of a schema, offline: files, sums, rules, up and
+                      down and up again, schema/current, view cases
       serve           Serve the embedded ClickHouse over its HTTP interface
       engine          Install the embedded ClickHouse (libchdb), or show where it is
       completions     Print the completions of a shell
@@ -1241,11 +1244,12 @@ fn the_help_is_a_manual() {
               - human:    For people
               - json:     For programs
               - junit:    `JUnit` XML; of `test`
-              - github:   Annotations of GitHub Actions; of `test`
+              - github:   Annotations of GitHub Actions; of `test`, `lint` and `check`
               - csv:      Comma-separated values; of `query`
               - tsv:      Tab-separated values; of `query`
               - markdown: A Markdown table; of `query`
               - ndjson:   A JSON object a row; of `query`
+              - sarif:    SARIF 2.1.0; of `lint` and `check`
               
               [default: human]
 
@@ -1263,7 +1267,8 @@ fn the_help_is_a_manual() {
 
     Exit codes:
       0  done, nothing to report
-      1  findings: `drift`, `dump --check`, `docs --check`, or something pending with `status --check`
+      1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, or something pending with
+      `status --check`
       2  usage, or an invalid project
       3  ClickHouse refused, or could not be reached
       4  locked by another run
@@ -1329,11 +1334,12 @@ fn the_help_is_a_manual() {
               - human:    For people
               - json:     For programs
               - junit:    `JUnit` XML; of `test`
-              - github:   Annotations of GitHub Actions; of `test`
+              - github:   Annotations of GitHub Actions; of `test`, `lint` and `check`
               - csv:      Comma-separated values; of `query`
               - tsv:      Tab-separated values; of `query`
               - markdown: A Markdown table; of `query`
               - ndjson:   A JSON object a row; of `query`
+              - sarif:    SARIF 2.1.0; of `lint` and `check`
               
               [default: human]
 

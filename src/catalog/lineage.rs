@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::catalog::follow::{At, Reader};
 use crate::catalog::tree::Node;
 use crate::catalog::{Catalog, Kind, list};
-use crate::clickhouse::{Client, Error, Query, identifier};
+use crate::clickhouse::{Client, Error, Exception, Query, identifier};
 use crate::sql::{TokenKind, tokens};
 
 /// A column, an element of one that is a tuple, or (`*`) the rows of a table.
@@ -424,6 +424,26 @@ async fn explain(
     select: &str,
     parameters: &[(String, String)],
 ) -> Result<Option<Node>, Error> {
+    let tree = resolve(client, select, parameters).await?;
+    Ok(tree.unwrap_or_default())
+}
+
+/// The query tree of a SELECT; or why the engine does not resolve it. `None`: it resolves it, and the tree cannot be read.
+///
+/// # Errors
+/// [`Error`], if the server goes away.
+pub(crate) async fn query_tree(
+    client: &Client,
+    select: &str,
+) -> Result<Result<Option<Node>, Exception>, Error> {
+    resolve(client, select, &parameters(select)).await
+}
+
+async fn resolve(
+    client: &Client,
+    select: &str,
+    parameters: &[(String, String)],
+) -> Result<Result<Option<Node>, Exception>, Error> {
     let query = parameters.iter().fold(
         Query::new(format!(
             "EXPLAIN QUERY TREE run_passes = 1, passes = 1 {select}"
@@ -433,9 +453,11 @@ async fn explain(
     match client.rows::<Line>(&query).await {
         Ok(lines) => {
             let lines: Vec<String> = lines.into_iter().map(|line| line.explain).collect();
-            Ok(Node::parse(&lines.join("\n")))
+            Ok(Ok(Node::parse(&lines.join("\n"))))
         }
-        Err(error) if error.exception().is_some() => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => match error.exception() {
+            Some(exception) => Ok(Err(exception.clone())),
+            None => Err(error),
+        },
     }
 }

@@ -18,11 +18,14 @@ use crate::clickhouse::{Client, Error, Query};
 use crate::sql::{TokenKind, header, tokens};
 
 pub use crate::catalog::canonical::{Masking, canonical, engine_clause, reveals_as};
+pub(crate) use crate::catalog::canonical::{Word, words};
 pub use crate::catalog::definition::{Definition, DefinitionKind, Definitions, Difference};
 pub use crate::catalog::details::{Clauses, ColumnDetail, Details};
 pub use crate::catalog::holdings::{ColumnHolding, Holding, Holdings};
+pub(crate) use crate::catalog::lineage::query_tree;
 pub use crate::catalog::lineage::{Lineage, Origin, Place, Role, Step, Trace};
 pub use crate::catalog::order::{Cycle, order, references};
+pub(crate) use crate::catalog::tree::Node;
 
 /// The objects of one database, by name.
 #[derive(Clone, Debug, Default)]
@@ -139,12 +142,34 @@ impl Catalog {
     /// # Errors
     /// [`Error`].
     pub async fn read(client: &Client) -> Result<Self, Error> {
-        let tables = Query::new(
+        Self::read_where(client, None).await
+    }
+
+    /// Reads those of the named objects that are there.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn read_only(client: &Client, names: &[String]) -> Result<Self, Error> {
+        Self::read_where(client, Some(names)).await
+    }
+
+    async fn read_where(client: &Client, names: Option<&[String]>) -> Result<Self, Error> {
+        let query = |text: &str, column: &str| match names {
+            None => Query::new(text.replace("{named}", "1")),
+            Some(names) => {
+                Query::new(text.replace("{named}", &format!("{column} IN {{names:Array(String)}}")))
+                    .texts("names", names.to_vec())
+            }
+        };
+        let tables = query(
             "SELECT name, engine, sorting_key, as_select, dependencies_table, create_table_query FROM system.tables \
-             WHERE database = currentDatabase() AND NOT is_temporary ORDER BY name",
+             WHERE database = currentDatabase() AND NOT is_temporary AND {named} ORDER BY name",
+            "name",
         );
-        let columns = Query::new(
-            "SELECT table, name, type, default_kind FROM system.columns WHERE database = currentDatabase() ORDER BY table, position",
+        let columns = query(
+            "SELECT table, name, type, default_kind FROM system.columns \
+             WHERE database = currentDatabase() AND {named} ORDER BY table, position",
+            "table",
         );
         let tables: Vec<TableRow> = client.rows(&tables).await?;
         let columns: Vec<ColumnRow> = client.rows(&columns).await?;

@@ -6,6 +6,7 @@
 mod against;
 mod apply;
 mod baseline;
+mod check;
 mod connect;
 mod demo;
 mod docs;
@@ -15,6 +16,7 @@ mod engine;
 mod explain;
 mod import;
 mod lineage;
+mod lint;
 mod new;
 mod plan;
 mod printer;
@@ -48,7 +50,7 @@ use crate::config::{Environment, Flags};
 #[command(after_help = "\
 Exit codes:
   0  done, nothing to report
-  1  findings: `drift`, `dump --check`, `docs --check`, or something pending with `status --check`
+  1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, or something pending with `status --check`
   2  usage, or an invalid project
   3  ClickHouse refused, or could not be reached
   4  locked by another run
@@ -105,7 +107,7 @@ enum Format {
     Json,
     /// `JUnit` XML; of `test`
     Junit,
-    /// Annotations of GitHub Actions; of `test`
+    /// Annotations of GitHub Actions; of `test`, `lint` and `check`
     Github,
     /// Comma-separated values; of `query`
     Csv,
@@ -115,6 +117,8 @@ enum Format {
     Markdown,
     /// A JSON object a row; of `query`
     Ndjson,
+    /// SARIF 2.1.0; of `lint` and `check`
+    Sarif,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -145,6 +149,8 @@ enum Verb {
     Lineage(lineage::Args),
     Explain(explain::Args),
     Query(query::Args),
+    Lint(lint::Args),
+    Check(check::Args),
     Serve(serve::Args),
     Engine(engine::Args),
     Completions(shell::Completions),
@@ -220,14 +226,16 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
     let format = context.printer.format();
     let knows = match format {
         Format::Human | Format::Json => true,
-        Format::Junit | Format::Github => matches!(verb, Verb::Test(_)),
+        Format::Junit => matches!(verb, Verb::Test(_)),
+        Format::Github => matches!(verb, Verb::Test(_) | Verb::Lint(_) | Verb::Check(_)),
+        Format::Sarif => matches!(verb, Verb::Lint(_) | Verb::Check(_)),
         Format::Csv | Format::Tsv | Format::Markdown | Format::Ndjson => {
             matches!(&verb, Verb::Query(args) if args.asks())
         }
     };
     if !knows {
         return Err(Stop::usage(anyhow::anyhow!(
-            "this verb reports in the formats human and json; junit and github are those of `test`, csv, tsv, markdown and ndjson of `query NAME`"
+            "this verb reports in the formats human and json; junit is that of `test`, github of `test`, `lint` and `check`, sarif of `lint` and `check`, csv, tsv, markdown and ndjson of `query NAME`"
         )));
     }
     match verb {
@@ -250,6 +258,8 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Lineage(args) => lineage::run(args, context).await,
         Verb::Explain(args) => explain::run(args, context).await,
         Verb::Query(args) => query::run(args, context).await,
+        Verb::Lint(args) => lint::run(args, context).await,
+        Verb::Check(args) => check::run(args, context).await,
         Verb::Serve(args) => serve::run(args, context).await,
         Verb::Engine(args) => engine::run(&args, context),
         Verb::Completions(args) => Ok(shell::completions(&args, context)),

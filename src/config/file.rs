@@ -19,6 +19,20 @@ pub struct ConfigFile {
     /// How views are tested.
     #[serde(default)]
     pub test: TestEntry,
+    /// How bad the findings of a rule of `lint` are.
+    #[serde(default)]
+    pub lint: BTreeMap<String, LintLevel>,
+}
+
+/// How bad the findings of a rule are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is the level of that name")]
+pub enum LintLevel {
+    Off,
+    Info,
+    Warning,
+    Error,
 }
 
 /// `[test]`.

@@ -8,11 +8,13 @@ mod equivalent;
 mod file;
 mod target;
 
+use std::collections::BTreeMap;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use crate::config::environment::Environment;
 pub use crate::config::equivalent::{Equivalent, Equivalents, FILE_NAME as EQUIVALENTS_FILE};
-pub use crate::config::file::{ConfigFile, TargetEntry, TestEntry};
+pub use crate::config::file::{ConfigFile, LintLevel, TargetEntry, TestEntry};
 pub use crate::config::target::{Embedded, Secret, Server, Target};
 
 /// The file in the schema directory that names the database and the targets.
@@ -44,6 +46,8 @@ pub struct Settings {
     pub cases: Utf8PathBuf,
     /// How views are tested.
     pub test: TestEntry,
+    /// `[lint]`: rules whose level is another than their own.
+    pub lint: BTreeMap<String, LintLevel>,
 }
 
 /// Why the settings could not be resolved. Every message is safe to print: no secret is part of any of them.
@@ -169,6 +173,7 @@ pub fn resolve(flags: &Flags, environment: &Environment) -> Result<Settings, Err
         target,
         cases,
         test: file.test,
+        lint: file.lint,
     })
 }
 
@@ -369,7 +374,7 @@ mod tests {
           |
         1 | databse = "x"
           | ^^^^^^^
-        unknown field `databse`, expected one of `database`, `targets`, `test`
+        unknown field `databse`, expected one of `database`, `targets`, `test`, `lint`
         "#);
         let message = resolve_with("", None, Some("staging"), &[]).unwrap_err();
         insta::assert_snapshot!(message, @"

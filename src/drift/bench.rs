@@ -14,11 +14,11 @@ use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::diagnostic::Location;
 use crate::drift::Error;
 use crate::migration::{Migration, Migrations};
-use crate::sql::{Kind, Statement, header, split};
+use crate::sql::{Header, Kind, Statement, header, split};
 
 /// What the embedded engine cannot do although a server can, by the server's codes: no such engine, no cluster of that name, no macro, no
 /// distributed DDL, no Keeper, a named collection that is not there.
-const BEYOND: [i32; 8] = [56, 139, 170, 225, 392, 668, 701, 999];
+const BEYOND: [i32; 8] = [56, 139, 170, 225, 392, 669, 701, 999];
 
 /// Everything that is off by default and that a definition may need.
 const SETTINGS: [(&str, &str); 6] = [
@@ -29,6 +29,9 @@ const SETTINGS: [(&str, &str); 6] = [
     ("check_referential_table_dependencies", "0"),
     ("allow_suspicious_low_cardinality_types", "1"),
 ];
+
+/// The clauses of the engines that tables stand in for, by the table's name.
+pub(super) type StandIns = BTreeMap<String, String>;
 
 /// One statement of a schema and where it comes from.
 #[derive(Clone, Debug)]
@@ -130,7 +133,7 @@ impl Bench {
     async fn load(
         &self,
         definitions: &Definitions,
-        stand_ins: &mut BTreeMap<String, String>,
+        stand_ins: &mut StandIns,
         unloaded: &mut Vec<Definition>,
     ) -> Result<(), Error> {
         for mut definition in order(definitions.iter().cloned().collect())? {
@@ -153,14 +156,17 @@ impl Bench {
         Ok(())
     }
 
-    async fn run(
-        &self,
-        steps: &[Step],
-        stand_ins: &mut BTreeMap<String, String>,
-    ) -> Result<(), Error> {
+    /// Whether the engine cannot do something that a server can.
+    pub(super) fn is_beyond(error: &ClickHouseError) -> bool {
+        error
+            .exception()
+            .is_some_and(|exception| BEYOND.contains(&exception.code))
+    }
+
+    pub(super) async fn run(&self, steps: &[Step], stand_ins: &mut StandIns) -> Result<(), Error> {
         for step in steps {
             let header = header(&step.sql);
-            if !defines(header.kind) {
+            if !defines(&header) {
                 continue;
             }
             let sql = if header.kind == Kind::CreateTable {
@@ -176,10 +182,7 @@ impl Bench {
                 }
                 continue;
             };
-            let beyond = error
-                .exception()
-                .is_some_and(|exception| BEYOND.contains(&exception.code));
-            if beyond && self.stand_in(&sql, stand_ins).await? {
+            if Self::is_beyond(&error) && self.stand_in(&sql, stand_ins).await? {
                 continue;
             }
             return Err(Error::Statement {
@@ -192,11 +195,7 @@ impl Bench {
     }
 
     /// Makes a table whose engine is not to be had here with the engine `Null` instead, so that what reads it can be made.
-    async fn stand_in(
-        &self,
-        sql: &str,
-        stand_ins: &mut BTreeMap<String, String>,
-    ) -> Result<bool, Error> {
+    async fn stand_in(&self, sql: &str, stand_ins: &mut StandIns) -> Result<bool, Error> {
         #[derive(Deserialize)]
         struct Row {
             text: String,
@@ -227,7 +226,7 @@ impl Bench {
         }
     }
 
-    async fn state(&self, stand_ins: &BTreeMap<String, String>) -> Result<Definitions, Error> {
+    pub(super) async fn state(&self, stand_ins: &StandIns) -> Result<Definitions, Error> {
         let mut state = Definitions::read(&self.client, Masking::Replication).await?;
         for (name, clause) in stand_ins {
             let Some(definition) = state.get(name).cloned() else {
@@ -246,7 +245,7 @@ impl Bench {
         Ok(state)
     }
 
-    async fn execute(&self, sql: &str) -> Result<(), ClickHouseError> {
+    pub(super) async fn execute(&self, sql: &str) -> Result<(), ClickHouseError> {
         let query = self
             .settings
             .iter()
@@ -257,7 +256,7 @@ impl Bench {
     }
 
     /// An empty database, and nothing beside it.
-    async fn clear(&self) -> Result<(), ClickHouseError> {
+    pub(super) async fn clear(&self) -> Result<(), ClickHouseError> {
         #[derive(Deserialize)]
         struct Row {
             name: String,
@@ -294,23 +293,34 @@ impl Bench {
     }
 }
 
-/// Whether a statement can change a definition. Data is left out: none is needed, and none should be fetched.
-fn defines(kind: Kind) -> bool {
-    !matches!(
-        kind,
-        Kind::Insert
-            | Kind::InsertSelect
-            | Kind::Update
-            | Kind::Delete
-            | Kind::Truncate
-            | Kind::Optimize
-            | Kind::System
-            | Kind::Kill
-            | Kind::Backup
-            | Kind::Read
-            | Kind::Grant
-            | Kind::CreateAccess
-    )
+/// Whether a statement can change a definition. Data is left out: none is needed, and none should be fetched; and so are users and what
+/// they may do, of which the embedded engine has none.
+pub(super) fn defines(header: &Header) -> bool {
+    let access = [
+        "USER", "ROLE", "ROW", "POLICY", "QUOTA", "SETTINGS", "NAMED",
+    ];
+    let is_access = header.kind == Kind::Drop
+        && header
+            .label
+            .split(' ')
+            .nth(1)
+            .is_some_and(|what| access.contains(&what));
+    !is_access
+        && !matches!(
+            header.kind,
+            Kind::Insert
+                | Kind::InsertSelect
+                | Kind::Update
+                | Kind::Delete
+                | Kind::Truncate
+                | Kind::Optimize
+                | Kind::System
+                | Kind::Kill
+                | Kind::Backup
+                | Kind::Read
+                | Kind::Grant
+                | Kind::CreateAccess
+        )
 }
 
 /// Whether a definition is the server's and not the database's.

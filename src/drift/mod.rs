@@ -4,6 +4,7 @@
 
 mod bench;
 mod files;
+mod history;
 
 use crate::catalog::{Cycle, Definition, Definitions, Difference, Masking};
 use crate::clickhouse::Client;

@@ -4,7 +4,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use camino::Utf8Path;
 use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Location, Severity};
 
 /// Findings for a person. `source` gives the text of a file as its spans count it.
 #[must_use]
@@ -15,6 +15,7 @@ pub fn human(findings: &[Diagnostic], source: &dyn Fn(&Utf8Path) -> Option<Strin
         let level = match finding.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Info => Level::INFO,
         };
         let mut group = Group::with_title(
             level
@@ -78,10 +79,7 @@ pub fn json(findings: &[Diagnostic]) -> Vec<Json<'_>> {
         .map(|finding| {
             let location = finding.location.as_ref();
             Json {
-                severity: match finding.severity {
-                    Severity::Error => "error",
-                    Severity::Warning => "warning",
-                },
+                severity: finding.severity.label(),
                 code: finding.code,
                 message: &finding.message,
                 path: location.map(|location| location.path.as_path()),
@@ -92,4 +90,62 @@ pub fn json(findings: &[Diagnostic]) -> Vec<Json<'_>> {
             }
         })
         .collect()
+}
+
+/// Findings as annotations of GitHub Actions.
+#[must_use]
+pub fn github(findings: &[Diagnostic]) -> String {
+    findings
+        .iter()
+        .map(|finding| {
+            let nowhere = Location {
+                path: camino::Utf8PathBuf::new(),
+                span: crate::sql::Span::default(),
+                line: 1,
+                column: 1,
+            };
+            let at = finding.location.as_ref().unwrap_or(&nowhere);
+            annotation(finding.severity, at, finding.code, &whole(finding))
+        })
+        .collect()
+}
+
+/// Message, notes and help in one text.
+pub(crate) fn whole(finding: &Diagnostic) -> String {
+    let mut text = finding.message.clone();
+    for more in finding.notes.iter().chain(&finding.help) {
+        text.push('\n');
+        text.push_str(more);
+    }
+    text
+}
+
+/// `::error file=…`; what would end a property or the message is escaped as the runner reads it.
+pub(crate) fn annotation(severity: Severity, at: &Location, title: &str, message: &str) -> String {
+    let data = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+    };
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let level = match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "notice",
+    };
+    let place = if at.path.as_str().is_empty() {
+        String::new()
+    } else {
+        format!(
+            "file={},line={},col={},",
+            property(at.path.as_str()),
+            at.line,
+            at.column
+        )
+    };
+    format!(
+        "::{level} {place}title={}::{}\n",
+        property(title),
+        data(message)
+    )
 }

@@ -4,6 +4,7 @@
 pub mod against;
 pub mod apply;
 pub mod baseline;
+pub mod check;
 pub mod diagnostics;
 pub mod docs;
 pub mod drift;
@@ -12,6 +13,7 @@ pub mod explain;
 pub mod import;
 pub mod invariance;
 pub mod lineage;
+pub mod lint;
 pub mod mutants;
 pub mod plan;
 pub mod query;

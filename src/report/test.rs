@@ -6,7 +6,8 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Location};
+use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::report::diagnostics::annotation;
 use crate::report::{BAD, GOOD, QUIET, STRONG, WAITING, count, diagnostics, duration, styled};
 use crate::viewtest::case::Case;
 use crate::viewtest::invariance::GENERATED;
@@ -442,6 +443,23 @@ fn plain(text: &str) -> String {
     plain
 }
 
+/// What failed, as findings.
+#[must_use]
+pub fn findings(suite: &Suite, outcomes: &[Outcome]) -> Vec<Diagnostic> {
+    outcomes
+        .iter()
+        .filter(|outcome| !outcome.verdict.is_good())
+        .filter_map(|outcome| {
+            let case = suite.cases.get(outcome.index)?;
+            let message = format!("{}: {}", case.title, summary(case, &outcome.verdict));
+            let finding = Diagnostic::new(Severity::Error, "view-case", message)
+                .at(Some(place(case, &outcome.verdict)));
+            Some(finding)
+        })
+        .chain(suite.findings.iter().cloned())
+        .collect()
+}
+
 /// What failed as annotations of GitHub Actions.
 #[must_use]
 pub fn github(suite: &Suite, outcomes: &[Outcome]) -> String {
@@ -456,47 +474,13 @@ pub fn github(suite: &Suite, outcomes: &[Outcome]) -> String {
         };
         let at = place(case, &outcome.verdict);
         text.push_str(&annotation(
+            Severity::Error,
             &at,
             &case.title,
             &summary(case, &outcome.verdict),
         ));
     }
-    for finding in &suite.findings {
-        let nowhere = Location {
-            path: camino::Utf8PathBuf::new(),
-            span: crate::sql::Span::default(),
-            line: 1,
-            column: 1,
-        };
-        let at = finding.location.as_ref().unwrap_or(&nowhere);
-        text.push_str(&annotation(at, finding.code, &describe(finding)));
-    }
-    text
-}
-
-fn describe(finding: &Diagnostic) -> String {
-    match &finding.help {
-        Some(help) => format!("{}; {help}", finding.message),
-        None => finding.message.clone(),
-    }
-}
-
-/// `::error file=…`; what would end a property or the message is escaped as the runner reads it.
-fn annotation(at: &Location, title: &str, message: &str) -> String {
-    let data = |text: &str| {
-        text.replace('%', "%25")
-            .replace('\r', "%0D")
-            .replace('\n', "%0A")
-    };
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    format!(
-        "::error file={},line={},col={},title={}::{}\n",
-        property(at.path.as_str()),
-        at.line,
-        at.column,
-        property(title),
-        data(message)
-    )
+    text + &diagnostics::github(&suite.findings)
 }
 
 /// The raw rows of tables, for a person.

@@ -1,5 +1,6 @@
 //! `-- housewright:allow(NAME) because REASON`: a comment directly above a statement that says somebody meant it.
 
+use crate::sql::Span;
 use crate::sql::lexer::{Token, TokenKind, tokens};
 
 /// What a comment above a statement allows.
@@ -11,10 +12,31 @@ pub enum Allowance {
     WithoutReason,
 }
 
+/// A comment that allows something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// What it allows.
+    pub name: String,
+    /// Why.
+    pub allowance: Allowance,
+    /// The comment's bytes.
+    pub span: Span,
+}
+
 /// The allowance for `name` in the comments that end a text, those directly above the statement that follows it: no blank line between.
 #[must_use]
 pub fn allowance(before: &str, name: &str) -> Option<Allowance> {
+    allowances_above(before)
+        .into_iter()
+        .find(|mention| mention.name == name)
+        .map(|mention| mention.allowance)
+}
+
+/// All that is allowed in the comments that end a text, the last first.
+#[must_use]
+pub fn allowances_above(before: &str) -> Vec<Mention> {
     let found: Vec<Token> = tokens(before).collect();
+    let mut mentions = Vec::new();
     let mut ends_line = false;
     for token in found.iter().rev() {
         let text = token.span.of(before);
@@ -22,33 +44,41 @@ pub fn allowance(before: &str, name: &str) -> Option<Allowance> {
             // A comment's own line end belongs to the white space behind it.
             TokenKind::Whitespace if text.matches('\n').count() < 2 => ends_line = true,
             TokenKind::Comment if ends_line || text.starts_with("/*") => {
-                if let Some(allowance) = read(text, name) {
-                    return Some(allowance);
-                }
+                mentions.extend(read(text, token.span));
             }
-            _ => return None,
+            _ => break,
         }
     }
-    None
+    mentions
 }
 
-fn read(comment: &str, name: &str) -> Option<Allowance> {
+/// All that is allowed in the comments of a text, wherever they stand.
+#[must_use]
+pub fn allowances(text: &str) -> Vec<Mention> {
+    tokens(text)
+        .filter(|token| token.kind == TokenKind::Comment)
+        .filter_map(|token| read(token.span.of(text), token.span))
+        .collect()
+}
+
+fn read(comment: &str, span: Span) -> Option<Mention> {
     let words = comment
         .trim_start_matches(['-', '#', '!', '/', '*'])
         .trim_end_matches("*/")
         .trim();
-    let rest = words
-        .strip_prefix("housewright:allow(")?
-        .strip_prefix(name)?
-        .strip_prefix(')')?;
+    let (name, rest) = words.strip_prefix("housewright:allow(")?.split_once(')')?;
     let reason = rest
         .trim()
         .strip_prefix("because")
         .map(|reason| reason.trim().trim_start_matches(['…', '.']).trim())
         .filter(|reason| !reason.is_empty());
-    Some(reason.map_or(Allowance::WithoutReason, |reason| {
-        Allowance::Because(reason.to_owned())
-    }))
+    Some(Mention {
+        name: name.trim().to_owned(),
+        allowance: reason.map_or(Allowance::WithoutReason, |reason| {
+            Allowance::Because(reason.to_owned())
+        }),
+        span,
+    })
 }
 
 #[cfg(test)]

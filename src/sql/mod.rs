@@ -13,7 +13,7 @@ mod split;
 mod types;
 mod words;
 
-pub use crate::sql::allow::{Allowance, allowance};
+pub use crate::sql::allow::{Allowance, Mention, allowance, allowances, allowances_above};
 pub use crate::sql::header::{Class, Command, Header, Kind, ObjectName, header};
 pub use crate::sql::insert::{Insert, insert};
 pub use crate::sql::lexer::{Lexer, Token, TokenKind, tokens};
