@@ -187,6 +187,7 @@ fn what_is_found_is_shown_where_it_stands_and_what_is_meant_is_allowed() {
       passed   replay   up, down, and up again
       FAILED   lint     2 errors, 2 warnings
       skipped  current  there is no schema/current
+      skipped  docs     there is no schema/docs
       skipped  cases    there is no tests/views
 
     the schema does not hold in [DURATION]
@@ -424,12 +425,13 @@ fn every_step_of_check_can_fail_and_says_what_to_do() {
 
     1 case: 1 new; 8 readings in [DURATION]
 
-      passed  files    5 statements in 3 migrations
-      FAILED  sum      1 error
-      FAILED  replay   1 error: up, down, and up again
-      passed  lint     nothing to report
-      FAILED  current  5 errors: 4 objects
-      FAILED  cases    1 error: 1 case in 8 readings
+      passed   files    5 statements in 3 migrations
+      FAILED   sum      1 error
+      FAILED   replay   1 error: up, down, and up again
+      passed   lint     nothing to report
+      FAILED   current  5 errors: 4 objects
+      skipped  docs     there is no schema/docs
+      FAILED   cases    1 error: 1 case in 8 readings
 
     the schema does not hold in [DURATION]
 
@@ -444,6 +446,7 @@ fn every_step_of_check_can_fail_and_says_what_to_do() {
       passed   replay   up
       skipped  lint     --skip lint
       skipped  current  --skip current
+      skipped  docs     there is no schema/docs
       skipped  cases    --skip cases
 
     the schema holds in [DURATION]
@@ -484,6 +487,7 @@ fn a_statement_that_is_refused_ends_the_replay_and_not_the_report() {
       FAILED   replay   1 error: up, as far as it goes
       passed   lint     1 warning
       skipped  current  there is no schema/current
+      skipped  docs     there is no schema/docs
       skipped  cases    there is no tests/views
 
     the schema does not hold in [DURATION]
@@ -522,4 +526,26 @@ fn a_cycle_of_views_is_refused_where_it_is_closed() {
     let (exit, value) = json(&sandbox, &["check", "--format", "json"]);
     assert_eq!((exit, codes(&value)), (1, vec!["refused"]), "{value:#}");
     assert_eq!(value["findings"][0]["line"], 4);
+}
+
+#[test]
+fn a_migration_that_comes_too_late_is_named() {
+    let sandbox = sandbox(
+        "ALTER TABLE events ADD COLUMN b UInt8;",
+        "ALTER TABLE events DROP COLUMN b;",
+    );
+    fs_err::rename(
+        sandbox.path("schema/migrations/0002_change.sql"),
+        sandbox.path("schema/migrations/0005_change.sql"),
+    )
+    .unwrap();
+    sandbox.run(&["repair", "-q"]);
+    sandbox.migration(
+        "0003_late.sql",
+        "-- migrate:up\nALTER TABLE events ADD COLUMN c UInt8;\n-- migrate:down\nALTER TABLE events DROP COLUMN c;\n",
+    );
+    for verb in ["lint", "check"] {
+        let (exit, value) = json(&sandbox, &[verb, "--format", "json"]);
+        assert_eq!((exit, codes(&value)), (1, vec!["sum-out-of-order"]));
+    }
 }

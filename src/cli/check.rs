@@ -1,11 +1,11 @@
 //! `check`: the one line for CI.
 //!
-//! Two engines work side by side: one replays the migrations for the rules and `schema/current/`, the other plays the view cases. A step
-//! that looks at something else (the written documents, say) is one more line in [`run`] and in [`Skip`].
+//! Engines work side by side: one replays the migrations for the rules and `schema/current/`, one plays the view cases, one makes the pages.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
+use camino::Utf8PathBuf;
 use clap::ValueEnum;
 
 use crate::catalog::Definitions;
@@ -15,6 +15,7 @@ use crate::cli::lint::{levels, looked};
 use crate::cli::{Context, Format, Stop};
 use crate::config::{Settings, resolve};
 use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::docs;
 use crate::drift::{ChangeKind, Error, compare};
 use crate::lint::{History, judge};
 use crate::migration::Migrations;
@@ -26,9 +27,9 @@ use crate::sql::Span;
 use crate::viewtest::stage::Theatre;
 use crate::viewtest::{Mode, Suite};
 
-/// Everything that CI should know of a schema, offline: files, sums, rules, up and down and up again, schema/current, view cases
+/// Everything that CI should know of a schema, offline: files, sums, rules, up and down and up again, schema/current, pages, view cases
 ///
-/// Needs no server and no Docker: two throw-away embedded ClickHouse replay the migrations and play the cases side by side. Exits 1 if
+/// Needs no server and no Docker: throw-away embedded ClickHouse replay the migrations and play the cases side by side. Exits 1 if
 /// anything does not hold; warnings and remarks are shown and do not count.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -51,6 +52,8 @@ enum Skip {
     Lint,
     /// The files of schema/current
     Current,
+    /// The pages of schema/docs
+    Docs,
     /// The view cases
     Cases,
 }
@@ -66,7 +69,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         let replayed = bench.history(&migrations, !skips(Skip::Down)).await?;
         Ok::<_, Error>(replayed)
     });
-    let (replayed, played) = tokio::join!(replayed, cases(&args, context, &settings, &migrations));
+    let (replayed, played, pages) = tokio::join!(
+        replayed,
+        cases(&args, context, &settings, &migrations),
+        pages(&args, context, &settings),
+    );
     let (history, end) = replayed.map_err(|bad| match bad {
         Bad::Stop(stop) => stop,
         Bad::Drift(error) => error.into(),
@@ -118,6 +125,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     } else {
         current(&mut outcome, &settings, end.as_ref())?;
     }
+    let executable = history.refused.is_none();
+    let (step, findings) = match pages {
+        // The replay says which statement it is.
+        Err(_) if !executable => (unexecutable("docs"), Vec::new()),
+        pages => pages?,
+    };
+    outcome.steps.push(step);
+    outcome.findings.extend(findings);
     let (step, findings, text) = played?;
     outcome.steps.push(step);
     outcome.findings.extend(findings);
@@ -148,6 +163,7 @@ impl Skip {
             Self::Down => "down",
             Self::Lint => "lint",
             Self::Current => "current",
+            Self::Docs => "docs",
             Self::Cases => "cases",
         }
     }
@@ -193,7 +209,7 @@ fn current(
     let directory = settings.schema.join("current");
     let step = match end {
         _ if !directory.is_dir() => Step::skipped("current", format!("there is no {directory}")),
-        None => Step::skipped("current", "the migrations cannot be executed to their end"),
+        None => unexecutable("current"),
         Some(end) => {
             let findings: Vec<Diagnostic> = compare(&directory, end)?
                 .into_iter()
@@ -205,15 +221,7 @@ fn current(
                     };
                     let message = format!("{} {what}", change.path.file_name().unwrap_or_default());
                     Diagnostic::new(Severity::Error, "current-differs", message)
-                        .at(Some(Location {
-                            path: change.path,
-                            span: Span {
-                                start: usize::MAX,
-                                end: usize::MAX,
-                            },
-                            line: 1,
-                            column: 1,
-                        }))
+                        .at(Some(file(change.path)))
                         .help("`housewright dump --check` shows the difference; `housewright dump --write` writes the files anew")
                 })
                 .collect();
@@ -234,6 +242,57 @@ fn current(
     };
     outcome.steps.push(step);
     Ok(())
+}
+
+fn unexecutable(step: &'static str) -> Step {
+    Step::skipped(step, "the migrations cannot be executed to their end")
+}
+
+/// A file as a whole.
+fn file(path: Utf8PathBuf) -> Location {
+    Location {
+        path,
+        span: Span {
+            start: usize::MAX,
+            end: usize::MAX,
+        },
+        line: 1,
+        column: 1,
+    }
+}
+
+/// `schema/docs/` against what `docs` would write.
+async fn pages(
+    args: &Args,
+    context: &Context,
+    settings: &Settings,
+) -> Result<(Step, Vec<Diagnostic>), Stop> {
+    let directory = settings.schema.join(docs::DIRECTORY);
+    if args.skip.contains(&Skip::Docs) {
+        return Ok((Step::skipped("docs", "--skip docs"), Vec::new()));
+    }
+    if !directory.is_dir() {
+        return Ok((
+            Step::skipped("docs", format!("there is no {directory}")),
+            Vec::new(),
+        ));
+    }
+    let pages = docs::pages(&crate::cli::docs::model(context, true).await?);
+    let stale = docs::stale(&directory, &pages).map_err(Stop::usage)?;
+    let findings: Vec<Diagnostic> = stale
+        .into_iter()
+        .map(|docs::Stale { path, .. }| {
+            let message = format!(
+                "{} is not what the migrations and recipes say",
+                path.file_name().unwrap_or_default()
+            );
+            Diagnostic::new(Severity::Error, "docs-differ", message)
+                .at(Some(file(path)))
+                .help("`housewright docs` writes the pages anew")
+        })
+        .collect();
+    let step = Step::of("docs", &findings, count(pages.len(), "page"));
+    Ok((step, findings))
 }
 
 /// The view cases, on an engine of their own.
@@ -286,7 +345,7 @@ async fn cases(
         Ok(outcomes) => outcomes,
         // The replay says which statement it is.
         Err(error) if error.refusal().is_some() => {
-            return skipped("the migrations cannot be executed to their end".to_owned());
+            return Ok((unexecutable("cases"), Vec::new(), String::new()));
         }
         Err(error) => return Err(error.into()),
     };

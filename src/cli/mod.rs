@@ -259,7 +259,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Explain(args) => explain::run(args, context).await,
         Verb::Query(args) => query::run(args, context).await,
         Verb::Lint(args) => lint::run(args, context).await,
-        Verb::Check(args) => check::run(args, context).await,
+        Verb::Check(args) => Box::pin(check::run(args, context)).await,
         Verb::Serve(args) => serve::run(args, context).await,
         Verb::Engine(args) => engine::run(&args, context),
         Verb::Completions(args) => Ok(shell::completions(&args, context)),

@@ -10,10 +10,14 @@ use crate::drift::bench::{Bench, StandIns, defines};
 use crate::drift::{Error, Step};
 use crate::lint::{Entry, History, Query, Reversal, Reverse, State, View, touched};
 use crate::migration::{Migration, Migrations};
+use crate::sql::Kind as Create;
 use crate::sql::{Header, Statement, header};
 
 /// A view of this name is made and dropped to ask the engine whether a query fits a target.
 const PROBE: &str = "_housewright_probe";
+
+/// The setting without which 26.7 refuses a table that older servers take.
+const TOLERATED: &str = "allow_dimensions_outside_sorting_key";
 
 /// A replay that goes on.
 struct Replay<'b> {
@@ -97,9 +101,22 @@ fn refused(migration: &Migration, statement: &Statement, why: &str) -> Diagnosti
 }
 
 impl Replay<'_> {
-    async fn take(&mut self, statement: &Statement) -> Result<Taken, Error> {
+    async fn send(&mut self, statement: &Statement) -> Result<Taken, Error> {
         let sql = without_cluster(statement.sql(), &statement.header);
         let taken = self.execute(&sql).await?;
+        // What only newer servers refuse is made all the same: a rule says by name what is wrong with it.
+        match &taken {
+            Taken::Refused(why)
+                if why.contains(TOLERATED) && statement.header.kind == Create::CreateTable =>
+            {
+                self.execute(&tolerating(&sql)).await
+            }
+            _ => Ok(taken),
+        }
+    }
+
+    async fn take(&mut self, statement: &Statement) -> Result<Taken, Error> {
+        let taken = self.send(statement).await?;
         if matches!(taken, Taken::Yes) && defines(&statement.header) {
             self.look(&statement.header).await?;
         }
@@ -268,8 +285,7 @@ impl Replay<'_> {
             self.stand_ins = StandIns::default();
             for other in migrations.up_to(migration.version).iter() {
                 for statement in &other.up {
-                    let sql = without_cluster(statement.sql(), &statement.header);
-                    self.execute(&sql).await?;
+                    self.send(statement).await?;
                 }
             }
         }
@@ -279,8 +295,7 @@ impl Replay<'_> {
 
     /// As [`Replay::take`], without asking about views.
     async fn take_quietly(&mut self, statement: &Statement) -> Result<Taken, Error> {
-        let sql = without_cluster(statement.sql(), &statement.header);
-        let taken = self.execute(&sql).await?;
+        let taken = self.send(statement).await?;
         let Some(names) = touched(&statement.header) else {
             let catalog = Catalog::read(self.client).await?;
             self.state = State::new(self.client.database());
@@ -365,6 +380,24 @@ fn change(should: &str, is: &str) -> String {
         }
     };
     format!("`{}`, and is `{}`", text(should, &a), text(is, &b))
+}
+
+/// A CREATE TABLE with [`TOLERATED`].
+fn tolerating(sql: &str) -> String {
+    let words = words(sql);
+    let at = |keyword: &str| {
+        words
+            .iter()
+            .skip_while(|word| word.depth > 0 || !word.is("ENGINE"))
+            .find(|word| word.depth == 0 && word.is(keyword))
+    };
+    let (position, setting) = match (at("SETTINGS"), at("COMMENT")) {
+        (Some(settings), _) => (settings.end, format!(" {TOLERATED} = 1,")),
+        (None, Some(comment)) => (comment.start, format!("SETTINGS {TOLERATED} = 1 ")),
+        (None, None) => (sql.len(), format!(" SETTINGS {TOLERATED} = 1")),
+    };
+    let (before, after) = sql.split_at(position);
+    format!("{before}{setting}{after}")
 }
 
 /// A statement without `ON CLUSTER`, which the embedded engine has none of.

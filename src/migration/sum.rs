@@ -110,9 +110,18 @@ impl Sum {
             return Ok(findings);
         }
         let actual = Self::of(migrations);
+        let last = written.0.keys().next_back().copied();
         for (version, (name, sha256)) in &actual.0 {
             let title = format!("{version:04}_{name}");
             let found = match written.0.get(version) {
+                // Where the later ones are applied, this one comes too late.
+                None if last.is_some_and(|last| last > *version) => Some((
+                    "sum-out-of-order",
+                    format!(
+                        "{title} is new, and {FILE_NAME} knows later ones already, up to version {:04}",
+                        last.unwrap_or_default()
+                    ),
+                )),
                 None => Some(("sum-missing", format!("{FILE_NAME} does not know {title}"))),
                 Some((other, _)) if other != name => Some((
                     "sum-renamed",
@@ -130,9 +139,20 @@ impl Sum {
                 let migration_path = migrations
                     .get(*version)
                     .map(|migration| migration.path.as_path());
+                let help = if code == "sum-out-of-order" {
+                    "give it the next free version; if it has to keep this one, `housewright repair` records it, and `apply --out-of-order` executes it where later ones are applied"
+                } else {
+                    "if the change is meant and no server has the migration yet, `housewright repair` records it; otherwise bring the file back (`git checkout`)"
+                };
                 findings.push(
-                    finding(code, message, migration_path.unwrap_or(path), 1, Span::default())
-                        .help("if the change is meant and no server has the migration yet, `housewright repair` records it; otherwise bring the file back (`git checkout`)"),
+                    finding(
+                        code,
+                        message,
+                        migration_path.unwrap_or(path),
+                        1,
+                        Span::default(),
+                    )
+                    .help(help),
                 );
             }
         }

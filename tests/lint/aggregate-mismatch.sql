@@ -6,6 +6,10 @@ CREATE MATERIALIZED VIEW mv TO t AS SELECT k, count() AS n, avg(y) AS a FROM s G
 CREATE TABLE s (k String, y UInt64, at DateTime64(3, 'UTC'), id String, c Nullable(String)) ENGINE = MergeTree ORDER BY k;
 CREATE TABLE t (k String, first SimpleAggregateFunction(max, DateTime64(3, 'UTC')), u SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k;
 CREATE MATERIALIZED VIEW mv TO t AS SELECT k, minIf(at, y > 1) AS first, uniqExact(id) AS u FROM s GROUP BY k;
+-- bad: the least values of maps put together as the greatest
+CREATE TABLE s (k String, m Map(String, UInt64)) ENGINE = MergeTree ORDER BY k;
+CREATE TABLE t (k String, m SimpleAggregateFunction(maxMap, Map(String, UInt64))) ENGINE = AggregatingMergeTree ORDER BY k;
+CREATE MATERIALIZED VIEW mv TO t AS SELECT k, minMap(s.m) AS m FROM s GROUP BY k;
 -- good: what adds up, with conditions and casts
 CREATE TABLE s (k String, y UInt64, at DateTime64(3, 'UTC'), id String, c Nullable(String)) ENGINE = MergeTree ORDER BY k;
 CREATE TABLE t (k String, n SimpleAggregateFunction(sum, UInt64), m SimpleAggregateFunction(sum, UInt64), x SimpleAggregateFunction(max, DateTime64(3, 'UTC')), l SimpleAggregateFunction(min, DateTime64(3, 'UTC')), g SimpleAggregateFunction(groupUniqArrayArray, Array(String))) ENGINE = AggregatingMergeTree ORDER BY k;

@@ -13,3 +13,8 @@ CREATE TABLE t (k String, n UInt64) ENGINE = ReplacingMergeTree ORDER BY k;
 CREATE TABLE t (k String, n UInt64) ENGINE = AggregatingMergeTree ORDER BY k;
 -- next
 DROP TABLE t;
+-- bad: a table that the engine refuses since 26.7, and what comes behind it
+CREATE TABLE t (k String, browser String, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k COMMENT 'c';
+CREATE TABLE u (k String, browser String, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k SETTINGS index_granularity = 1024;
+CREATE TABLE v (k String, browser String, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k;
+ALTER TABLE v ADD COLUMN os String;

@@ -30,7 +30,7 @@ use crate::lint::{Check, Found, View};
 pub(super) const CHECK: Check = Check::View(check);
 
 /// For a column's function, those whose results it puts together; for others nothing is known.
-const FITS: [(&str, &[&str]); 5] = [
+const FITS: [(&str, &[&str]); 7] = [
     (
         "sum",
         &["sum", "count", "sumWithOverflow", "sumKahan", "countEqual"],
@@ -39,10 +39,12 @@ const FITS: [(&str, &[&str]); 5] = [
     ("min", &["min"]),
     ("max", &["max"]),
     ("sumMap", &["sumMap", "sumMapWithOverflow"]),
+    ("minMap", &["minMap"]),
+    ("maxMap", &["maxMap"]),
 ];
 
 /// Functions whose results are a number, a time or an element of what they read, so that a mistake is accepted.
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "sum",
     "count",
     "avg",
@@ -70,7 +72,17 @@ const KNOWN: &[&str] = &[
     "first_value",
     "last_value",
     "anyLast",
+    "sumMap",
+    "minMap",
+    "maxMap",
 ];
+
+/// The functions whose results a column's function puts together.
+pub(super) fn fits(column: &str) -> Option<&'static [&'static str]> {
+    FITS.iter()
+        .find(|(name, _)| *name == column)
+        .map(|(_, fits)| *fits)
+}
 
 fn check(view: &View<'_>, found: &mut Found) {
     let Some(target) = view.target().filter(|_| view.is_trigger()) else {
@@ -84,7 +96,7 @@ fn check(view: &View<'_>, found: &mut Found) {
             else {
                 continue;
             };
-            let Some((_, fits)) = FITS.iter().find(|(name, _)| *name == wants) else {
+            let Some(fits) = fits(&wants) else {
                 continue;
             };
             let expression = core(output.expression);

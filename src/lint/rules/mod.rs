@@ -23,6 +23,7 @@ mod duplicates_counted;
 mod filter_before_merge;
 mod finished_in_view;
 mod float_id;
+mod group_by_outside_key;
 mod hard_coded_cluster;
 mod hard_coded_database;
 mod hard_coded_replica_path;
@@ -30,14 +31,15 @@ mod high_cardinality_first;
 mod join_in_view;
 mod lossy_target;
 mod low_cardinality_id;
+mod merge_mismatch;
 mod missing_down;
 mod missing_target;
 mod non_replicated_engine;
 mod nondeterministic_view;
 mod not_repeatable;
-mod nullable_in_tuple;
 mod nullable_into_plain;
 mod nullable_key;
+mod nullable_order;
 mod one_sided_deduplication;
 mod partial_rows_counted;
 mod partition_outside_key;
@@ -93,6 +95,7 @@ pub(super) const ALL: &[Rule] = &[
     rule!(Error, filter_before_merge, "filter-before-merge"),
     rule!(Error, finished_in_view, "finished-in-view"),
     rule!(Warning, float_id, "float-id"),
+    rule!(Error, group_by_outside_key, "group-by-outside-key"),
     rule!(Warning, hard_coded_cluster, "hard-coded-cluster"),
     rule!(Warning, hard_coded_database, "hard-coded-database"),
     rule!(Warning, hard_coded_replica_path, "hard-coded-replica-path"),
@@ -100,14 +103,15 @@ pub(super) const ALL: &[Rule] = &[
     rule!(Warning, join_in_view, "join-in-view"),
     rule!(Warning, lossy_target, "lossy-target"),
     rule!(Warning, low_cardinality_id, "low-cardinality-id"),
+    rule!(Error, merge_mismatch, "merge-mismatch"),
     rule!(Warning, missing_down, "missing-down"),
     rule!(Error, missing_target, "missing-target"),
     rule!(Warning, non_replicated_engine, "non-replicated-engine"),
     rule!(Warning, nondeterministic_view, "nondeterministic-view"),
     rule!(Warning, not_repeatable, "not-repeatable"),
-    rule!(Error, nullable_in_tuple, "nullable-in-tuple"),
     rule!(Error, nullable_into_plain, "nullable-into-plain"),
     rule!(Warning, nullable_key, "nullable-key"),
+    rule!(Error, nullable_order, "nullable-order"),
     rule!(Warning, one_sided_deduplication, "one-sided-deduplication"),
     rule!(Error, partial_rows_counted, "partial-rows-counted"),
     rule!(Warning, partition_outside_key, "partition-outside-key"),

@@ -10,17 +10,23 @@
 //! ```sql
 //! CREATE TABLE events (id String) ENGINE = MergeTree ORDER BY id;
 //! CREATE TABLE copies (id String) ENGINE = MergeTree ORDER BY id;
+//! -- next
 //! INSERT INTO copies SELECT id FROM events;
 //! ```
 //!
 //! ## Instead
 //!
-//! Let the engine know a repeated block when it sees one: a token for this INSERT, and a table that remembers tokens.
+//! Fill a table of its own, which can be emptied and filled again, and move what is in it: whether that happened can be seen. (An
+//! `insert_deduplication_token` on a table with a deduplication window counts too; it holds only as long as the blocks are cut the same way.)
 //!
 //! ```sql
 //! CREATE TABLE events (id String) ENGINE = MergeTree ORDER BY id;
-//! CREATE TABLE copies (id String) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 1000;
-//! INSERT INTO copies SETTINGS insert_deduplication_token = '0007-copies' SELECT id FROM events ORDER BY ALL;
+//! CREATE TABLE copies (id String) ENGINE = MergeTree ORDER BY id;
+//! -- next
+//! CREATE TABLE stage (id String) ENGINE = MergeTree ORDER BY id;
+//! INSERT INTO stage SELECT id FROM events;
+//! ALTER TABLE stage MOVE PARTITION tuple() TO TABLE copies;
+//! DROP TABLE stage;
 //! ```
 
 use crate::catalog::{Word, words};
@@ -48,14 +54,24 @@ fn check(moment: &Moment<'_>, found: &mut Found) {
             let token = words(moment.sql())
                 .iter()
                 .any(|word| word.is("insert_deduplication_token"));
-            let settles = replaces || (token && object.deduplicates());
+            // A table that this migration makes holds nothing else, and can be emptied.
+            let own = moment.migration.up.iter().any(|earlier| {
+                earlier.span.start < moment.statement.span.start
+                    && earlier.header.kind == Kind::CreateTable
+                    && earlier
+                        .header
+                        .objects
+                        .iter()
+                        .any(|made| made.name == object.name)
+            });
+            let settles = own || replaces || (token && object.deduplicates());
             if !settles {
                 found
                     .say(format!(
                         "if this INSERT into `{}` breaks off, nobody can tell how much of it arrived",
                         object.name
                     ))
-                    .help("give it an `insert_deduplication_token` and the table a deduplication window; or fill a table of its own and move the partition");
+                    .help("fill a table of its own, which can be emptied and filled again, and move its partition");
             }
         }
         Kind::Alter | Kind::Update => {

@@ -3,7 +3,8 @@
 //! ## Why
 //!
 //! When parts merge, rows with the same key become one, and of such a column one arbitrary value is kept: 5 and 7 become 5, not 12.
-//! It looks right until then. ClickHouse refuses it since 26.7, and only in a table that has an aggregate column as well.
+//! It looks right until then. ClickHouse refuses it since 26.7, and only in a table that has an aggregate column as well; older servers
+//! take all of them.
 //!
 //! ## Example
 //!

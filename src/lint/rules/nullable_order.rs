@@ -1,9 +1,10 @@
-//! `min`, `max`, `argMin` or `argMax` by a tuple with a NULL in it.
+//! `argMin` or `argMax` by something that may be NULL, or `min` or `max` of a tuple with a NULL in it.
 //!
 //! ## Why
 //!
-//! ClickHouse compares such tuples in two ways: within one block NULL stands on one side, among merged states on the other. The same rows
-//! give two answers, depending on how they arrived.
+//! Rows whose order is NULL are skipped, so that the first event is the first of those that have a time. Tuples with NULL in them ClickHouse
+//! compares in two ways: within one block NULL stands on one side, among merged states on the other, and the same rows give two answers,
+//! depending on how they arrived.
 //!
 //! ## Example
 //!
@@ -20,7 +21,7 @@
 //! ```
 
 use crate::catalog::list;
-use crate::lint::table::bare;
+use crate::lint::table::{bare, is_nullable};
 use crate::lint::view::{aggregates, base, function, type_of, within};
 use crate::lint::{Check, Found, View};
 
@@ -32,7 +33,9 @@ fn check(view: &View<'_>, found: &mut Found) {
             let Some(name) = function(node).filter(|_| aggregates(node)) else {
                 continue;
             };
-            let by = match base(name).0 {
+            let (plain, combinators) = base(name);
+            let by = match plain {
+                _ if combinators.contains(&"Merge") => continue,
                 "argMin" | "argMax" => 1,
                 "min" | "max" => 0,
                 _ => continue,
@@ -46,6 +49,8 @@ fn check(view: &View<'_>, found: &mut Found) {
                 .and_then(|rest| rest.strip_suffix(')'))
                 .map(list)
                 .unwrap_or_default();
+            // `argMaxIf(x, at, at IS NOT NULL)` says what it skips.
+            let skips = by == 1 && is_nullable(&r#type) && !combinators.contains(&"If");
             if elements.iter().any(|element| element.contains("Nullable(")) {
                 found
                     .say(format!(
@@ -55,6 +60,15 @@ fn check(view: &View<'_>, found: &mut Found) {
                     .near(name)
                     .note(format!("the tuple is `{type}`"))
                     .help("give every element a value in place of NULL, with `ifNull`");
+            } else if skips {
+                found
+                    .say(format!(
+                        "`{name}` in `{}` skips the rows whose order is NULL",
+                        view.object.name
+                    ))
+                    .near(name)
+                    .note(format!("the order is `{type}`"))
+                    .help("give it a value in place of NULL, with `coalesce` or `ifNull`");
             }
         }
     }
