@@ -26,6 +26,7 @@ pub mod plan;
 pub mod apply;
 pub mod drift;
 pub mod import;
+pub mod rebuild;
 pub mod scratch;
 pub mod survey;
 pub mod viewtest;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 
-use crate::catalog::Holdings;
+use crate::catalog::{Generations, Holdings};
 use crate::diagnostic::{Diagnostic, Location};
 use crate::journal::{Condition, Journal, Record, records};
 use crate::migration::{Migration, Migrations};
@@ -20,7 +20,7 @@ use crate::sql::{Allowance, Class, Kind, Span, Statement, allowance, header};
 pub use crate::plan::back::Reach;
 pub use crate::plan::basis::Basis;
 pub use crate::plan::effect::Effect;
-use crate::plan::refusal::{destructive, doubts, refusal, unfinished};
+use crate::plan::refusal::{destructive, doubts, rebuilding, refusal, unfinished};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -313,6 +313,15 @@ impl Plan {
             step.effect = Some(effect);
         }
         self.basis = Some(Basis::of(self.journal_position, &self.steps, holdings));
+    }
+
+    /// Refuses statements about what a rebuild is making anew: they would reach one of the two generations that stand.
+    pub fn respect(&mut self, generations: &Generations) {
+        let found = self.steps.iter().filter_map(|step| {
+            let name = generations.unfinished(&step.sql)?;
+            Some(rebuilding(step, name))
+        });
+        self.refusals.extend(found.collect::<Vec<_>>());
     }
 
     /// How a migration stands.

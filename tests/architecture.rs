@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The rooms in the order in which data flows through them; a room may name only rooms above it.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     // read
     "sql",
     "config",
@@ -29,6 +29,7 @@ const ROOMS: [&str; 21] = [
     "apply",
     "drift",
     "import",
+    "rebuild",
     "survey",
     "viewtest", // say
     "report",

@@ -1197,6 +1197,8 @@ fn the_help_is_a_manual() {
                       somebody changed it by hand
       dump            Print the definitions of a target, each behind what it needs, ready to be executed
                       again
+      rebuild         Make a materialized view anew from its source while rows come in: nothing lost,
+                      nothing counted twice
       statements      Show how files are split into statements, and what each is
       seed            Generate realistic events, or read them from a file: the same seed, the same bytes
       test            Play the view cases through every way in which rows can arrive and meet, and

@@ -10,7 +10,7 @@ mod judge;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::catalog::Holdings;
+use crate::catalog::{Generations, Holdings};
 use crate::clickhouse::{Client, Query};
 use crate::journal::{Fact, Holder, Journal, Lock, LockError, Owner, State, Writer, holder};
 use crate::migration::Migrations;
@@ -272,6 +272,7 @@ async fn run(
         let mut run = Run {
             client,
             settings: client.known(&SETTINGS).await?,
+            generations: Generations::read(client).await?,
             writer: Writer::open(client, &journal).await?,
             lock: &lock,
             owner,
@@ -335,6 +336,9 @@ async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), Fail
         return Ok((journal, plan));
     }
     weigh(client, &mut plan, work.task.allows_destruction()).await?;
+    if !plan.refusals.is_empty() {
+        return Err(FailureKind::Refused(Box::new(plan)));
+    }
     if let (Some(basis), Some(now)) = (work.basis, &plan.basis) {
         let moved = basis.moved(now);
         if !moved.is_empty() {
@@ -359,6 +363,7 @@ pub async fn weigh(
 ) -> Result<(), crate::clickhouse::Error> {
     let holdings = Holdings::read(client, &plan.databases()).await?;
     plan.weigh(&holdings, allow_destructive);
+    plan.respect(&Generations::read(&client.read_only()).await?);
     Ok(())
 }
 
@@ -366,6 +371,8 @@ pub async fn weigh(
 struct Run<'a> {
     client: &'a Client,
     settings: Vec<(&'static str, &'static str)>,
+    /// What the server calls what a rebuild made anew.
+    generations: Generations,
     writer: Writer,
     lock: &'a Lock,
     owner: &'a Owner,
@@ -428,7 +435,13 @@ impl Run<'_> {
     }
 
     async fn send(&self, step: &Step) -> Result<(), crate::clickhouse::Error> {
-        let mut query = Query::new(&step.sql).id(self.query_id(step));
+        // The names of what was made anew; an earlier statement may have dropped one.
+        let sql = if self.generations.differ() {
+            Generations::read(self.client).await?.resolve(&step.sql)
+        } else {
+            step.sql.clone()
+        };
+        let mut query = Query::new(sql).id(self.query_id(step));
         for (name, value) in &self.settings {
             query = query.setting(name, *value);
         }

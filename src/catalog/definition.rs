@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::catalog::canonical::words;
-use crate::catalog::{Cycle, Masking, canonical, order, reveals_as};
+use crate::catalog::{Cycle, Generations, Masking, canonical, generation, order, reveals_as};
 use crate::clickhouse::{Client, Error, Query, identifier};
 use crate::journal;
 use crate::sql::{TokenKind, header};
@@ -195,6 +195,8 @@ impl Definitions {
         };
         let mut rows: Vec<Row> = client.rows(&query).await?;
         rows.retain(|row| !is_ours(&row.name));
+        let generations = Generations::of(rows.iter().map(|row| row.name.as_str()));
+        rows.retain(|row| generations.shows(&row.name));
         if !formats {
             for row in &mut rows {
                 row.create = shown(client, row).await?;
@@ -219,10 +221,11 @@ impl Definitions {
         };
         Ok(Self::of(rows.into_iter().chain(functions).filter_map(
             |row| {
+                let create = generation::fold(&row.create);
                 Some(Definition {
-                    kind: DefinitionKind::of(&row.create)?,
-                    text: canonical(&row.create, client.database(), masking),
-                    name: row.name,
+                    kind: DefinitionKind::of(&create)?,
+                    text: canonical(&create, client.database(), masking),
+                    name: generation::parse(&row.name).0.to_owned(),
                     as_text: false,
                 })
             },
@@ -301,9 +304,10 @@ impl Definitions {
     }
 }
 
-/// The journal, locks, and the tables that views keep for themselves.
+/// The journal, locks, the ledger of rebuilds, and the tables that views keep for themselves.
 fn is_ours(name: &str) -> bool {
     name == journal::TABLE
+        || name == journal::REBUILD_TABLE
         || name.starts_with(journal::LOCK_TABLE)
         || name.starts_with(".inner.")
         || name.starts_with(".inner_id.")

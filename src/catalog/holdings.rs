@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::catalog::{Generations, generation};
 use crate::clickhouse::{Client, Error, Query, literal};
 
 /// What there is on a target, by database and name.
@@ -153,7 +154,33 @@ async fn objects(
             );
         }
     }
-    Ok(objects)
+    Ok(known_by_name(objects))
+}
+
+/// Of several generations only the one that the name means, under that name.
+fn known_by_name(
+    objects: BTreeMap<(String, String), Holding>,
+) -> BTreeMap<(String, String), Holding> {
+    let mut named: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (database, name) in objects.keys() {
+        named.entry(database.clone()).or_default().push(name);
+    }
+    let generations: BTreeMap<String, Generations> = named
+        .into_iter()
+        .map(|(database, names)| (database, Generations::of(names)))
+        .collect();
+    objects
+        .into_iter()
+        .filter(|((database, name), _)| {
+            generations
+                .get(database)
+                .is_none_or(|generations| generations.shows(name))
+        })
+        .map(|((database, name), mut holding)| {
+            holding.create = generation::fold(&holding.create);
+            ((database, generation::parse(&name).0.to_owned()), holding)
+        })
+        .collect()
 }
 
 fn is_view(engine: &str) -> bool {

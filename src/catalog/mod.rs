@@ -7,6 +7,7 @@ mod canonical;
 mod definition;
 mod details;
 mod follow;
+pub mod generation;
 mod holdings;
 mod lineage;
 mod order;
@@ -21,10 +22,11 @@ pub use crate::catalog::canonical::{Masking, canonical, engine_clause, reveals_a
 pub(crate) use crate::catalog::canonical::{Word, words};
 pub use crate::catalog::definition::{Definition, DefinitionKind, Definitions, Difference};
 pub use crate::catalog::details::{Clauses, ColumnDetail, Details};
+pub use crate::catalog::generation::Generations;
 pub use crate::catalog::holdings::{ColumnHolding, Holding, Holdings};
 pub(crate) use crate::catalog::lineage::query_tree;
 pub use crate::catalog::lineage::{Lineage, Origin, Place, Role, Step, Trace};
-pub use crate::catalog::order::{Cycle, order, references};
+pub use crate::catalog::order::{Cycle, mentions, order, references};
 pub(crate) use crate::catalog::tree::Node;
 
 /// The objects of one database, by name.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::canonical::{Word, words};
 use crate::catalog::{Definition, DefinitionKind};
-use crate::sql::TokenKind;
+use crate::sql::{Span, TokenKind};
 
 /// Objects that need each other, so that none can be made first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,11 +124,24 @@ fn around(
 #[must_use]
 pub fn references(sql: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    collect(sql, &mut found, true);
+    collect(sql, &mut found, true, &mut Vec::new());
     found
 }
 
-fn collect(sql: &str, found: &mut BTreeSet<String>, strings: bool) {
+/// Where the names of [`references`] stand outside of strings, each with the database before it.
+#[must_use]
+pub fn mentions(sql: &str) -> Vec<(String, Span)> {
+    let mut mentions = Vec::new();
+    collect(sql, &mut BTreeSet::new(), false, &mut mentions);
+    mentions
+}
+
+fn collect(
+    sql: &str,
+    found: &mut BTreeSet<String>,
+    strings: bool,
+    mentions: &mut Vec<(String, Span)>,
+) {
     let words = words(sql);
     // The depths at which a list of tables is open, so that a comma there is followed by a table.
     let mut lists: BTreeSet<usize> = BTreeSet::new();
@@ -156,11 +169,13 @@ fn collect(sql: &str, found: &mut BTreeSet<String>, strings: bool) {
             let dotted = words
                 .get(index + 1)
                 .is_some_and(|it| it.kind == TokenKind::Dot);
-            let name = words
+            let behind = words
                 .get(index + 2)
                 .filter(|_| dotted)
-                .and_then(Word::name)
-                .unwrap_or(name);
+                .and_then(|it| Some((it.name()?, it.end)));
+            let (name, end) = behind.unwrap_or((name, word.end));
+            let start = word.start;
+            mentions.push((name.clone(), Span { start, end }));
             found.insert(name);
         }
         let Some(string) = word.string().filter(|_| strings) else {
@@ -172,7 +187,7 @@ fn collect(sql: &str, found: &mut BTreeSet<String>, strings: bool) {
             // SOURCE(CLICKHOUSE(TABLE 't'))
             found.insert(string);
         } else if previous.is("QUERY") {
-            collect(&string, found, false);
+            collect(&string, found, false, &mut Vec::new());
         } else if previous.kind == TokenKind::Comma
             && index >= 6
             && words

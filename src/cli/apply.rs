@@ -225,7 +225,7 @@ pub(crate) fn show_event(printer: &Printer, event: &Event<'_>) {
 }
 
 /// Set by the first Ctrl-C or SIGTERM; the second ends the process at once.
-fn stop_on_signal() -> Arc<AtomicBool> {
+pub(crate) fn stop_on_signal() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&stop);
     tokio::spawn(async move {

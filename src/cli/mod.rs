@@ -21,6 +21,7 @@ mod new;
 mod plan;
 mod printer;
 mod query;
+mod rebuild;
 mod repair;
 mod rollback;
 mod seed;
@@ -50,7 +51,8 @@ use crate::config::{Environment, Flags};
 #[command(after_help = "\
 Exit codes:
   0  done, nothing to report
-  1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, or something pending with `status --check`
+  1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, `rebuild`, or something
+     pending with `status --check`
   2  usage, or an invalid project
   3  ClickHouse refused, or could not be reached
   4  locked by another run
@@ -142,6 +144,7 @@ enum Verb {
     Unlock(unlock::Args),
     Drift(drift::Args),
     Dump(dump::Args),
+    Rebuild(rebuild::Args),
     Statements(statements::Args),
     Seed(seed::Args),
     Test(test::Args),
@@ -251,6 +254,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::Unlock(args) => unlock::run(args, context).await,
         Verb::Drift(args) => drift::run(args, context).await,
         Verb::Dump(args) => dump::run(args, context).await,
+        Verb::Rebuild(args) => rebuild::run(args, context).await,
         Verb::Statements(args) => statements::run(&args, context),
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::Test(args) => test::run(args, context).await,

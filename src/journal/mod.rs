@@ -21,6 +21,9 @@ pub use crate::journal::record::{Condition, Record, RecordedStatement, records};
 /// The journal's table.
 pub const TABLE: &str = "housewright_journal";
 
+/// The table in which rebuilds write down their steps.
+pub const REBUILD_TABLE: &str = "housewright_rebuild";
+
 /// The layout of a row that this version writes; a higher number is from a newer housewright.
 const LAYOUT: u32 = 1;
 

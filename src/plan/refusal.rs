@@ -28,6 +28,19 @@ pub(super) fn destructive(step: &Step, lost: &str, effect: &Effect) -> Diagnosti
     })
 }
 
+pub(super) fn rebuilding(step: &Step, name: &str) -> Diagnostic {
+    refusal(
+        "rebuilding",
+        format!(
+            "{} is about `{name}`, of which two generations stand",
+            step.title()
+        ),
+    )
+    .at(Some(step.location()))
+    .note("nothing was executed")
+    .help("bring the rebuild to its end first: `housewright rebuild --finish`, or `--abort`")
+}
+
 pub(super) fn in_doubt(standing: &Standing, direction: Direction, statement: u32) -> Diagnostic {
     let title = title(standing.version, &standing.name);
     let (section, option, verb) = match direction {

@@ -17,6 +17,7 @@ pub mod lint;
 pub mod mutants;
 pub mod plan;
 pub mod query;
+pub mod rebuild;
 pub mod statements;
 pub mod states;
 pub mod status;

@@ -1,0 +1,241 @@
+//! `rebuild`: a materialized view anew, while rows come in.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use camino::Utf8PathBuf;
+
+use crate::cli::apply::stop_on_signal;
+use crate::cli::connect::{Connection, connect, owner};
+use crate::cli::printer::Unit;
+use crate::cli::{Context, Stop};
+use crate::journal::LockError;
+use crate::rebuild::{Error, Event, Fact, Options, Task, survey};
+use crate::report;
+
+/// Make a materialized view anew from its source while rows come in: nothing lost, nothing counted twice
+///
+/// After rows were deleted from the source, say. A new state and a new view are made beside the old ones; what the server receives from a
+/// cut on feeds both, history from before it is aggregated in chunks; when every row agrees with the source, the views that read the
+/// state are replaced. The old side is kept, and fed, until `--finish`. Killed at any point it goes on with `--resume`, or `--abort`
+/// leaves everything as it was. Names stay what they are: `dump`, `drift` and migrations know the new side by the old name.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A view that reads the state, the state, or the materialized view that feeds it
+    #[arg(required_unless_present_any = ["resume", "finish", "rollback", "abort"], conflicts_with_all = ["resume", "finish", "rollback", "abort"])]
+    view: Option<String>,
+    /// Show what would be done, and do nothing
+    #[arg(long, requires = "view")]
+    dry_run: bool,
+    /// Go on with a rebuild that broke off or was rolled back
+    #[arg(long, group = "task")]
+    resume: bool,
+    /// Let the old side go
+    #[arg(long, group = "task")]
+    finish: bool,
+    /// Let readers read the old side again; both are kept
+    #[arg(long, group = "task")]
+    rollback: bool,
+    /// Let the new side go, as if nothing had been
+    #[arg(long, group = "task")]
+    abort: bool,
+    /// The column of the source that the server fills with the time of the INSERT, and no client sends [default: the MATERIALIZED one]
+    #[arg(long, value_name = "COLUMN")]
+    received_at: Option<String>,
+    /// Rows of the source that are aggregated at once
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    chunk_rows: u64,
+    /// Seconds from now to the cut; more if INSERTs take longer
+    #[arg(long, default_value_t = 3, value_name = "SECONDS")]
+    lead: u64,
+    /// Seconds to wait for INSERTs that began before
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    patience: u64,
+    /// Read no more rows of the source a second
+    #[arg(long, value_name = "N")]
+    max_rows_per_second: Option<u64>,
+    /// Threads of a chunk, and of the comparison
+    #[arg(long, value_name = "N")]
+    max_threads: Option<u64>,
+    /// Bytes of memory of a chunk, and of the comparison; what needs more goes through the disk
+    #[arg(long, value_name = "BYTES")]
+    max_memory: Option<u64>,
+    /// Begin no chunk while this file is there
+    #[arg(long, value_name = "FILE")]
+    pause_file: Option<Utf8PathBuf>,
+    /// What the source's TTL let go may go from the state too
+    #[arg(long)]
+    allow_shorter_history: bool,
+}
+
+impl Args {
+    fn task(&self) -> Task {
+        match &self.view {
+            Some(view) => Task::Begin(view.clone()),
+            None if self.finish => Task::Finish,
+            None if self.rollback => Task::RollBack,
+            None if self.abort => Task::Abort,
+            None => Task::Resume,
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            received_at: self.received_at.clone(),
+            chunk_rows: self.chunk_rows,
+            lead: Duration::from_secs(self.lead),
+            patience: Duration::from_secs(self.patience),
+            max_threads: self.max_threads,
+            max_memory: self.max_memory,
+            max_rows_per_second: self.max_rows_per_second,
+            pause_file: self.pause_file.clone(),
+            allow_shorter_history: self.allow_shorter_history,
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
+    let connection = connect(context).await?;
+    let (task, options) = (args.task(), args.options());
+    let result = if args.dry_run {
+        show(&task, &options, &connection, context).await
+    } else {
+        perform(&task, &options, &connection, context).await
+    };
+    connection.end().await;
+    result
+}
+
+async fn show(
+    task: &Task,
+    options: &Options,
+    connection: &Connection,
+    context: &Context,
+) -> Result<ExitCode, Stop> {
+    let Task::Begin(view) = task else {
+        return Err(Stop::usage(anyhow!(
+            "--dry-run shows what a new rebuild would do"
+        )));
+    };
+    let survey = match survey(&connection.client, view, options).await {
+        Ok(survey) => survey,
+        Err(error) => return Err(stop(error, context)),
+    };
+    let (target, database) = (&connection.target, &connection.settings.database);
+    if context.printer.is_json() {
+        context.printer.data(&report::rebuild::survey_json(
+            &survey, options, target, database,
+        ));
+    } else {
+        context
+            .printer
+            .data(&report::rebuild::survey(&survey, options, target, database));
+    }
+    if survey.refusals.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if context.printer.is_json() {
+        return Err(Stop::said(2));
+    }
+    Err(stop(Error::Refused(survey.refusals), context))
+}
+
+async fn perform(
+    task: &Task,
+    options: &Options,
+    connection: &Connection,
+    context: &Context,
+) -> Result<ExitCode, Stop> {
+    let printer = &context.printer;
+    let stop_flag = stop_on_signal();
+    let mut bar: Option<indicatif::ProgressBar> = None;
+    let result = crate::rebuild::perform(
+        &connection.client,
+        task,
+        options,
+        &owner(context),
+        &stop_flag,
+        &mut |event| {
+            if printer.is_json() {
+                if let Some(line) = report::rebuild::event_json(&event) {
+                    printer.data(&line);
+                }
+                return;
+            }
+            match &event {
+                Event::Sending { sql } => {
+                    let line: String = sql.chars().take(160).collect();
+                    let more = if line.len() < sql.len() { " …" } else { "" };
+                    printer.detail(&format!("executing {line}{more}"));
+                }
+                Event::Comparing { round: 1 } => {
+                    bar = Some(printer.bar(0, Unit::Rows, "  comparing"));
+                }
+                Event::Wrote {
+                    fact: Fact::Planned { .. } | Fact::Moved { .. },
+                    progress,
+                } => {
+                    let bar = bar.get_or_insert_with(|| {
+                        printer.bar(progress.rows, Unit::Rows, "  aggregating")
+                    });
+                    let chunks = progress.chunks.as_deref().unwrap_or_default();
+                    let done = progress
+                        .moved
+                        .iter()
+                        .filter_map(|number| chunks.get(*number));
+                    bar.set_position(done.map(|chunk| chunk.rows).sum());
+                }
+                _ => {}
+            }
+            if let Some(line) = report::rebuild::line(&event) {
+                if !matches!(
+                    event,
+                    Event::Wrote {
+                        fact: Fact::Planned { .. },
+                        ..
+                    }
+                ) && let Some(bar) = bar.take()
+                {
+                    bar.finish_and_clear();
+                }
+                printer.talk(&line);
+            }
+        },
+    )
+    .await;
+    if let Some(bar) = bar.take() {
+        bar.finish_and_clear();
+    }
+    let outcome = result.map_err(|error| stop(error, context))?;
+    let (target, database) = (&connection.target, &connection.settings.database);
+    printer.data(&if printer.is_json() {
+        report::rebuild::json(&outcome, target, database)
+    } else {
+        report::rebuild::human(&outcome, task, target, database)
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who has to act.
+fn stop(error: Error, context: &Context) -> Stop {
+    let code = match &error {
+        Error::Disagree { .. } => 1,
+        Error::Lock(LockError::Held { .. }) => 4,
+        Error::Lock(_) | Error::ClickHouse(_) | Error::Busy { .. } | Error::Restless { .. } => 3,
+        _ => 2,
+    };
+    if let Some(findings) = report::rebuild::findings(&error) {
+        context.printer.findings(code, &findings, None);
+        return Stop::said(code);
+    }
+    match error {
+        Error::ClickHouse(source) => Stop::failed(
+            code,
+            anyhow::Error::new(source).context(
+                "the rebuild broke off; what was done is written down, and `housewright rebuild --resume` goes on",
+            ),
+        ),
+        error => Stop::failed(code, error),
+    }
+}

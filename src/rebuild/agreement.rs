@@ -1,0 +1,122 @@
+//! New and raw, compared while rows come in: what differs is looked at again until it agrees, or is surely wrong.
+
+use serde::Deserialize;
+
+use crate::clickhouse::{Error as ClickHouseError, Query, identifier};
+use crate::rebuild::ledger::Fact;
+use crate::rebuild::parity::Comparison;
+use crate::rebuild::run::{Halt, Run, seconds};
+use crate::rebuild::{Error, Event, Example};
+
+/// How often what changed while it was compared is compared again.
+const ROUNDS: u32 = 20;
+
+impl Run<'_> {
+    /// New and raw are the same, key by key.
+    pub(super) async fn agree(&mut self) -> Result<(), Halt> {
+        #[derive(Deserialize)]
+        struct Row {
+            same: u64,
+            differing: u64,
+            sure: u64,
+        }
+        if self.ledger.progress.agreed.is_some() {
+            return Ok(());
+        }
+        let comparison = Comparison::of(&self.subject);
+        let raw = self.subject.query("1");
+        let state = identifier(&self.subject.new.state);
+        let mut only: Option<String> = None;
+        let mut total = 0;
+        for round in 1..=ROUNDS {
+            (self.events)(Event::Comparing { round });
+            let since = self.barrier.now().await?;
+            self.quiet_since(since).await?;
+            let found = self
+                .subject
+                .scratch(&format!("check_{}_{round}", self.run()));
+            let found = identifier(&found);
+            self.send(&format!(
+                "CREATE TABLE IF NOT EXISTS {found} (wrong UInt8, key UInt64, n UInt64) ENGINE = MergeTree ORDER BY (wrong, key)"
+            ))
+            .await?;
+            let query = comparison.query(&raw, &state, only.as_deref());
+            self.send_heavy(&format!("INSERT INTO {found} (wrong, key, n) {query}"))
+                .await?;
+            // Whatever came in since before the look may have been seen on one side only.
+            self.quiet().await?;
+            let recent = self
+                .subject
+                .query(&self.subject.since(seconds(since).saturating_sub(1)));
+            let query = Query::new(format!(
+                "SELECT toUInt64(sumIf(n, wrong = 0)) AS same, toUInt64(sumIf(n, wrong = 1)) AS differing, \
+                 toUInt64(countIf(wrong = 1 AND key NOT IN ({}))) AS sure FROM {found}",
+                comparison.touched(&recent)
+            ));
+            let row: Row = self.client.row(&query).await?;
+            if round == 1 {
+                total = row.same + row.differing;
+            }
+            if row.sure > 0 {
+                let keys = format!(
+                    "SELECT key FROM {found} WHERE wrong = 1 AND key NOT IN ({}) LIMIT 5",
+                    comparison.touched(&recent)
+                );
+                let examples = self.examples(&comparison, &raw, &keys).await?;
+                self.drop_scratch().await?;
+                return Err(Error::Disagree {
+                    state: self.subject.new.state.clone(),
+                    source_table: self.subject.source.clone(),
+                    count: row.sure,
+                    examples,
+                }
+                .into());
+            }
+            if row.differing == 0 {
+                self.drop_scratch().await?;
+                return self.write(Fact::Agreed { rows: total }).await;
+            }
+            only = Some(format!("SELECT key FROM {found} WHERE wrong = 1"));
+            if round == ROUNDS {
+                self.drop_scratch().await?;
+                return Err(Error::Restless {
+                    state: self.subject.new.state.clone(),
+                    count: row.differing,
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn examples(
+        &self,
+        comparison: &Comparison,
+        raw: &str,
+        keys: &str,
+    ) -> Result<Vec<Example>, ClickHouseError> {
+        #[derive(Deserialize)]
+        struct Row {
+            names: Vec<(String, String)>,
+            cells: Vec<(String, String, String)>,
+            raw_rows: u64,
+            state_rows: u64,
+        }
+        let state = identifier(&self.subject.new.state);
+        let query = Query::new(comparison.examples(raw, &state, keys));
+        let rows: Vec<Row> = self.client.rows(&query).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Example {
+                key: row.names,
+                in_raw: row.raw_rows > 0,
+                in_state: row.state_rows > 0,
+                cells: row
+                    .cells
+                    .into_iter()
+                    .filter(|(_, raw, state)| raw != state)
+                    .collect(),
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,217 @@
+//! History in pieces: conditions on the source that exclude each other and together are all of it, each of about so many rows.
+//!
+//! A piece is one or more partitions, or a range of the sorting key within one, so that reading it reads little else. Where a range ends
+//! does not matter for what comes out, only for how even the pieces are.
+
+use serde::Deserialize;
+
+use crate::clickhouse::{Client, Error, Query, identifier, literal};
+use crate::rebuild::ledger::Chunk;
+use crate::rebuild::subject::Subject;
+
+#[derive(Deserialize)]
+struct PartitionRow {
+    id: String,
+    rows: u64,
+}
+
+/// Cuts the rows from before the cut into pieces, and counts them.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn plan(
+    client: &Client,
+    subject: &Subject,
+    cut: u64,
+    rows: u64,
+) -> Result<(Vec<Chunk>, u64), Error> {
+    let rows = rows.max(1);
+    let query = Query::new(format!(
+        "SELECT _partition_id AS id, toUInt64(count()) AS rows FROM {} WHERE {} GROUP BY id ORDER BY id",
+        identifier(&subject.source),
+        subject.before(cut)
+    ));
+    let partitions: Vec<PartitionRow> = client.rows(&query).await?;
+    let total = partitions.iter().map(|partition| partition.rows).sum();
+    let mut chunks = Vec::new();
+    let mut small: Vec<PartitionRow> = Vec::new();
+    for partition in partitions {
+        let gathered: u64 = small.iter().map(|it| it.rows).sum();
+        if gathered + partition.rows > rows {
+            chunks.extend(whole(&std::mem::take(&mut small)));
+        }
+        if partition.rows > rows {
+            chunks.extend(split(client, subject, &partition, rows).await?);
+        } else {
+            small.push(partition);
+        }
+    }
+    chunks.extend(whole(&small));
+    Ok((chunks, total))
+}
+
+/// Whole partitions.
+fn whole(partitions: &[PartitionRow]) -> Option<Chunk> {
+    let ids: Vec<String> = partitions.iter().map(|it| literal(&it.id)).collect();
+    (!ids.is_empty()).then(|| Chunk {
+        condition: format!("_partition_id IN ({})", ids.join(", ")),
+        rows: partitions.iter().map(|it| it.rows).sum(),
+    })
+}
+
+/// A partition in ranges of the sorting key.
+async fn split(
+    client: &Client,
+    subject: &Subject,
+    partition: &PartitionRow,
+    rows: u64,
+) -> Result<Vec<Chunk>, Error> {
+    let within = format!("_partition_id = {}", literal(&partition.id));
+    let keys = range_keys(client, subject).await?;
+    let bounds = bounds(client, subject, &partition.id, &keys, rows).await?;
+    let mut chunks = Vec::with_capacity(bounds.len() + 1);
+    let each = partition.rows / (bounds.len() as u64 + 1);
+    for index in 0..=bounds.len() {
+        let from = index.checked_sub(1).and_then(|before| bounds.get(before));
+        let mut condition = within.clone();
+        if let Some(from) = from {
+            condition.push_str(" AND ");
+            condition.push_str(&beyond(&keys, from, ">", ">="));
+        }
+        if let Some(to) = bounds.get(index) {
+            condition.push_str(" AND ");
+            condition.push_str(&beyond(&keys, to, "<", "<"));
+        }
+        chunks.push(Chunk {
+            condition,
+            rows: each,
+        });
+    }
+    Ok(chunks)
+}
+
+/// `(a > x OR (a = x AND (b > y OR (b = y AND c >= z))))`: a lexicographic comparison that the index of a table understands.
+fn beyond(keys: &[String], values: &[String], strict: &str, last: &str) -> String {
+    let mut text = String::new();
+    for (index, (key, value)) in keys.iter().zip(values).enumerate().rev() {
+        text = if index + 1 == keys.len() {
+            format!("{key} {last} {value}")
+        } else {
+            format!("({key} {strict} {value} OR ({key} = {value} AND {text}))")
+        };
+    }
+    text
+}
+
+/// The first columns of the sorting key by which a range can be named: ordered, without NULL and NaN.
+async fn range_keys(client: &Client, subject: &Subject) -> Result<Vec<String>, Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        r#type: String,
+    }
+    const ORDERED: [&str; 13] = [
+        "String",
+        "FixedString",
+        "LowCardinality(String)",
+        "Int",
+        "UInt",
+        "Date",
+        "DateTime",
+        "UUID",
+        "Enum",
+        "Bool",
+        "IPv4",
+        "IPv6",
+        "Decimal",
+    ];
+    let mut keys = Vec::new();
+    for key in &subject.source_key {
+        let query = Query::new(format!(
+            "SELECT type FROM system.columns WHERE database = currentDatabase() AND table = {} AND name = {}",
+            literal(&subject.source),
+            literal(key.trim_matches('`'))
+        ));
+        let rows: Vec<Row> = client.rows(&query).await?;
+        let ordered = rows
+            .first()
+            .is_some_and(|row| ORDERED.iter().any(|it| row.r#type.starts_with(it)));
+        if !ordered {
+            break;
+        }
+        keys.push(key.clone());
+    }
+    Ok(keys)
+}
+
+/// Values of the key at which about so many rows lie behind the last, as literals.
+async fn bounds(
+    client: &Client,
+    subject: &Subject,
+    partition: &str,
+    keys: &[String],
+    rows: u64,
+) -> Result<Vec<Vec<String>>, Error> {
+    const UNKNOWN_FUNCTION: i32 = 46;
+    #[derive(Deserialize)]
+    struct Row {
+        bound: Vec<(String, String)>,
+    }
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list = keys.join(", ");
+    let rendered: Vec<String> = keys
+        .iter()
+        .map(|key| format!("(hex(toString({key})), toTypeName({key}))"))
+        .collect();
+    // The table's own index, as it stands in memory; later columns may be missing there, which makes pieces uneven and nothing else.
+    let query = Query::new(format!(
+        "SELECT [{}] AS bound FROM (\
+           SELECT *, sum(rows_in_granule) OVER (ORDER BY {list} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS upto \
+           FROM mergeTreeIndex(currentDatabase(), {}) WHERE part_name IN (\
+             SELECT name FROM system.parts WHERE active AND database = currentDatabase() AND table = {} AND partition_id = {})) \
+         WHERE intDiv(upto - rows_in_granule, {rows}) != intDiv(upto, {rows}) AND upto - rows_in_granule > 0 ORDER BY {list}",
+        rendered.join(", "),
+        literal(&subject.source),
+        literal(&subject.source),
+        literal(partition)
+    ));
+    let rows: Vec<Row> = match client.rows(&query).await {
+        Ok(rows) => rows,
+        Err(error) if error.is_code(UNKNOWN_FUNCTION) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let mut bounds: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| {
+            row.bound
+                .into_iter()
+                .map(|(hex, r#type)| {
+                    format!("CAST(unhex({}), {})", literal(&hex), literal(&r#type))
+                })
+                .collect()
+        })
+        .collect();
+    bounds.dedup();
+    Ok(bounds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_compared_column_by_column() {
+        let keys = ["a".to_owned(), "b".to_owned()];
+        let values = ["1".to_owned(), "2".to_owned()];
+        assert_eq!(
+            beyond(&keys, &values, ">", ">="),
+            "(a > 1 OR (a = 1 AND b >= 2))"
+        );
+        assert_eq!(
+            beyond(&keys, &values, "<", "<"),
+            "(a < 1 OR (a = 1 AND b < 2))"
+        );
+        assert_eq!(beyond(&keys[..1], &values[..1], ">", ">="), "a >= 1");
+    }
+}

@@ -1,0 +1,98 @@
+//! History, in chunks: each through a staging table, so that it is in the new state whole or not at all.
+
+use std::time::Instant;
+
+use serde::Deserialize;
+
+use crate::clickhouse::{Query, identifier, literal};
+use crate::rebuild::ledger::Fact;
+use crate::rebuild::run::{Halt, Run};
+
+impl Run<'_> {
+    /// History, piece by piece.
+    pub(super) async fn backfill(&mut self) -> Result<(), Halt> {
+        let chunks = self.ledger.progress.chunks.clone().unwrap_or_default();
+        let stage = self.subject.scratch(&format!("stage_{}", self.run()));
+        let mut made = false;
+        for (number, chunk) in chunks.iter().enumerate() {
+            if self.ledger.progress.moved.contains(&number) {
+                continue;
+            }
+            self.hold().await?;
+            if !made {
+                let create = format!(
+                    "CREATE TABLE IF NOT EXISTS {} AS {}",
+                    identifier(&stage),
+                    identifier(&self.subject.new.state)
+                );
+                self.send(&create).await?;
+                made = true;
+            }
+            let begun = Instant::now();
+            let condition = format!(
+                "{} AND {}",
+                self.subject.before(self.cut()),
+                chunk.condition
+            );
+            let insert = format!(
+                "INSERT INTO {} ({2}) SELECT {2} FROM ({1})",
+                identifier(&stage),
+                self.subject.query(&condition),
+                self.subject.column_list()
+            );
+            self.send_heavy(&insert).await?;
+            self.write(Fact::Staged {
+                chunk: number,
+                table: stage.clone(),
+            })
+            .await?;
+            self.move_all(&stage).await?;
+            self.write(Fact::Moved { chunk: number }).await?;
+            self.throttle(chunk.rows, begun.elapsed()).await?;
+        }
+        self.drop_scratch().await
+    }
+
+    /// Moves the partitions of a staging table into the new state. Each is there whole or not at all.
+    pub(super) async fn move_all(&mut self, stage: &str) -> Result<(), Halt> {
+        #[derive(Deserialize)]
+        struct Row {
+            id: String,
+        }
+        let query = Query::new(format!(
+            "SELECT DISTINCT partition_id AS id FROM system.parts WHERE active AND rows > 0 AND database = currentDatabase() AND table = {} ORDER BY id",
+            literal(stage)
+        ));
+        for Row { id } in self.client.rows(&query).await? {
+            let alter = format!(
+                "ALTER TABLE {} MOVE PARTITION ID {} TO TABLE {}",
+                identifier(stage),
+                literal(&id),
+                identifier(&self.subject.new.state)
+            );
+            self.send(&alter).await?;
+        }
+        Ok(())
+    }
+
+    /// A run broke off while a piece was moved. What is left in the staging table was not moved, unless the server itself broke off.
+    pub(super) async fn settle_staged(&mut self) -> Result<(), Halt> {
+        #[derive(Deserialize)]
+        struct Row {
+            up_since: i64,
+        }
+        let Some((chunk, stage, at)) = self.ledger.progress.staged.clone() else {
+            return Ok(());
+        };
+        let known = self.exists(&stage).await?;
+        let query =
+            Query::new("SELECT toInt64(toUnixTimestamp(now())) - toInt64(uptime()) AS up_since");
+        let row: Row = self.client.row(&query).await?;
+        let restarted = row.up_since > i64::try_from(at).unwrap_or(i64::MAX) - 2;
+        if !known || (restarted && self.has_rows(&stage).await?) {
+            return self.write(Fact::Again).await;
+        }
+        self.move_all(&stage).await?;
+        self.write(Fact::Moved { chunk }).await
+    }
+}

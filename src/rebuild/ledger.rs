@@ -1,0 +1,404 @@
+//! The ledger: what a rebuild has done, one fact for each step, never changed. Folded, it says where a rebuild stands.
+//!
+//! A table in the target database, as the journal is. What must be known before a statement is sent (the cut, the staging table) is
+//! written before it; that a step is done is written after it, and every step may be done twice.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clickhouse::{Client, Error, Query};
+use crate::journal::{Owner, REBUILD_TABLE};
+use crate::rebuild::subject::Subject;
+
+/// A fact that waits in a queue of the server's is not written down yet.
+const SETTINGS: [(&str, &str); 1] = [("async_insert", "0")];
+
+/// One step of a rebuild.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Fact {
+    /// What is rebuilt, and how everything is called.
+    Begun {
+        /// All of it.
+        subject: Box<Subject>,
+    },
+    /// The new view is about to take rows from this moment on, in seconds since 1970.
+    Cut {
+        /// The moment.
+        at: u64,
+    },
+    /// Every INSERT that writes rows of the cut or later feeds the new view.
+    Captured,
+    /// Every row from before the cut is in the source.
+    Complete,
+    /// The pieces in which history is aggregated: conditions on the source that exclude each other.
+    Planned {
+        /// The pieces.
+        chunks: Vec<Chunk>,
+        /// The rows of the source from before the cut.
+        rows: u64,
+    },
+    /// A piece stands in a staging table, whole.
+    Staged {
+        /// Its number, from 0.
+        chunk: usize,
+        /// The staging table.
+        table: String,
+    },
+    /// A piece is in the new state.
+    Moved {
+        /// Its number, from 0.
+        chunk: usize,
+    },
+    /// The server was restarted while a piece was moved, so that nobody knows how far that came: history is begun again.
+    Again,
+    /// New and raw agree.
+    Agreed {
+        /// How many rows were compared.
+        rows: u64,
+    },
+    /// Readers read the new state.
+    Swapped,
+    /// Readers read the old state again.
+    Back,
+    /// The old state is about to go.
+    Finishing,
+    /// The old state is gone.
+    Finished,
+    /// The new state is about to go.
+    Aborting,
+    /// The new state is gone.
+    Aborted,
+}
+
+impl Fact {
+    fn word(&self) -> String {
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|value| Some(value.get("step")?.as_str()?.to_owned()))
+            .unwrap_or_default()
+    }
+}
+
+/// A piece of history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// A condition on the source.
+    pub condition: String,
+    /// About how many rows of the source it is.
+    pub rows: u64,
+}
+
+/// Where a rebuild stands.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Its number in the ledger.
+    pub rebuild: u64,
+    /// What is rebuilt.
+    pub subject: Subject,
+    /// Since when, in seconds since 1970, by the server's clock.
+    pub since: u64,
+    /// The cut, in seconds since 1970.
+    pub cut: Option<u64>,
+    /// Every INSERT from the cut on feeds the new view.
+    pub captured: bool,
+    /// All rows from before the cut are in the source.
+    pub complete: bool,
+    /// The pieces.
+    pub chunks: Option<Vec<Chunk>>,
+    /// The rows from before the cut.
+    pub rows: u64,
+    /// The pieces that are in the new state.
+    pub moved: BTreeSet<usize>,
+    /// A piece that stands in a staging table, which, and since when.
+    pub staged: Option<(usize, String, u64)>,
+    /// How many rows were compared and are the same.
+    pub agreed: Option<u64>,
+    /// Whether readers read the new state.
+    pub swapped: bool,
+    /// Whether they did once.
+    pub was_swapped: bool,
+    /// The old state goes.
+    pub finishing: bool,
+    /// The new state goes.
+    pub aborting: bool,
+    /// Nothing is left to do.
+    pub ended: bool,
+}
+
+impl Progress {
+    fn begin(rebuild: u64, subject: Subject, since: u64) -> Self {
+        Self {
+            rebuild,
+            subject,
+            since,
+            cut: None,
+            captured: false,
+            complete: false,
+            chunks: None,
+            rows: 0,
+            moved: BTreeSet::new(),
+            staged: None,
+            agreed: None,
+            swapped: false,
+            was_swapped: false,
+            finishing: false,
+            aborting: false,
+            ended: false,
+        }
+    }
+
+    /// One fact more.
+    fn take(&mut self, fact: Fact, at: u64) {
+        match fact {
+            Fact::Begun { .. } => {}
+            Fact::Cut { at } => self.cut = Some(at),
+            Fact::Captured => self.captured = true,
+            Fact::Complete => self.complete = true,
+            Fact::Planned { chunks, rows } => {
+                self.chunks = Some(chunks);
+                self.rows = rows;
+            }
+            Fact::Staged { chunk, table } => self.staged = Some((chunk, table, at)),
+            Fact::Moved { chunk } => {
+                self.staged = None;
+                self.moved.insert(chunk);
+            }
+            Fact::Again => {
+                *self = Self {
+                    was_swapped: self.was_swapped,
+                    ..Self::begin(self.rebuild, self.subject.clone(), self.since)
+                };
+            }
+            Fact::Agreed { rows } => self.agreed = Some(rows),
+            Fact::Swapped => {
+                self.swapped = true;
+                self.was_swapped = true;
+            }
+            Fact::Back => {
+                self.swapped = false;
+                self.agreed = None;
+            }
+            Fact::Finishing => self.finishing = true,
+            Fact::Aborting => self.aborting = true,
+            Fact::Finished | Fact::Aborted => self.ended = true,
+        }
+    }
+
+    /// Where it stands, in a few words.
+    #[must_use]
+    pub fn place(&self) -> String {
+        if self.aborting {
+            return "it is being aborted".to_owned();
+        }
+        if self.finishing {
+            return "the old side is being let go".to_owned();
+        }
+        if self.swapped {
+            return "readers read the new side, the old one is kept".to_owned();
+        }
+        if self.was_swapped {
+            return "readers read the old side again".to_owned();
+        }
+        match &self.chunks {
+            _ if self.agreed.is_some() => "new and raw agree, readers are not swapped".to_owned(),
+            Some(chunks) => format!("{} of {} chunks are done", self.moved.len(), chunks.len()),
+            None if self.complete => "all rows before the cut are there".to_owned(),
+            None if self.captured => "the new view takes what comes in".to_owned(),
+            None => "the new view is being made".to_owned(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    position: u64,
+    rebuild: u64,
+    detail: String,
+    recorded_at: u64,
+}
+
+#[derive(Serialize)]
+struct NewRow<'a> {
+    position: u64,
+    rebuild: u64,
+    run_id: &'a str,
+    who: &'a str,
+    host: &'a str,
+    tool_version: &'a str,
+    step: String,
+    detail: String,
+}
+
+/// The last rebuild in the ledger of a database, if there is one. Nothing is created.
+///
+/// # Errors
+/// [`Error`].
+pub async fn last(client: &Client) -> Result<Option<Progress>, Error> {
+    Ok(read(client).await?.1)
+}
+
+/// The position of the last fact, and the last rebuild.
+async fn read(client: &Client) -> Result<(u64, Option<Progress>), Error> {
+    const UNKNOWN_TABLE: i32 = 60;
+    const UNKNOWN_DATABASE: i32 = 81;
+    let query = Query::new(format!(
+        "SELECT position, rebuild, detail, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {REBUILD_TABLE} \
+         WHERE rebuild = (SELECT max(rebuild) FROM {REBUILD_TABLE}) ORDER BY position"
+    ));
+    let rows: Vec<Row> = match client.rows(&query).await {
+        Ok(rows) => rows,
+        Err(error) if error.is_code(UNKNOWN_TABLE) || error.is_code(UNKNOWN_DATABASE) => {
+            return Ok((0, None));
+        }
+        Err(error) => return Err(error),
+    };
+    let position = rows.last().map_or(0, |row| row.position);
+    let mut progress: Option<Progress> = None;
+    for row in rows {
+        let fact: Fact = serde_json::from_str(&row.detail).map_err(|source| Error::Answer {
+            url: client.url().to_owned(),
+            source,
+        })?;
+        match (&mut progress, fact) {
+            (_, Fact::Begun { subject }) => {
+                progress = Some(Progress::begin(row.rebuild, *subject, row.recorded_at));
+            }
+            (Some(progress), fact) => progress.take(fact, row.recorded_at),
+            (None, _) => {}
+        }
+    }
+    Ok((position, progress))
+}
+
+/// Takes a ledger without a fact away, as a run leaves it that was killed before its first.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn sweep(client: &Client) -> Result<(), Error> {
+    if read(client).await?.0 > 0 {
+        return Ok(());
+    }
+    let drop = Query::new(format!("DROP TABLE IF EXISTS {REBUILD_TABLE}"));
+    client.execute(&drop).await
+}
+
+/// The writing end, for one run that holds the lock.
+#[derive(Debug)]
+pub(super) struct Ledger<'a> {
+    client: &'a Client,
+    owner: &'a Owner,
+    position: u64,
+    settings: Vec<(&'static str, &'static str)>,
+    /// Where the rebuild stands.
+    pub(super) progress: Progress,
+}
+
+impl<'a> Ledger<'a> {
+    /// A rebuild that is not ended, to go on with.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn open(client: &'a Client, owner: &'a Owner) -> Result<Option<Self>, Error> {
+        let (position, progress) = read(client).await?;
+        let settings = client.known(&SETTINGS).await?;
+        Ok(progress
+            .filter(|progress| !progress.ended)
+            .map(|progress| Self {
+                client,
+                owner,
+                position,
+                settings,
+                progress,
+            }))
+    }
+
+    /// A new rebuild.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn begin(
+        client: &'a Client,
+        owner: &'a Owner,
+        subject: Subject,
+        now: u64,
+    ) -> Result<Self, Error> {
+        let (position, last) = read(client).await?;
+        let create = Query::new(format!(
+            "CREATE TABLE IF NOT EXISTS {REBUILD_TABLE} (\n    position UInt64,\n    recorded_at DateTime DEFAULT now(),\n    rebuild UInt64,\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    step String,\n    detail String\n) ENGINE = MergeTree ORDER BY position"
+        ));
+        client.execute(&create).await?;
+        let rebuild = last.map_or(1, |last| last.rebuild + 1);
+        let mut ledger = Self {
+            client,
+            owner,
+            position,
+            settings: client.known(&SETTINGS).await?,
+            progress: Progress::begin(rebuild, subject.clone(), now),
+        };
+        ledger
+            .write(Fact::Begun {
+                subject: Box::new(subject),
+            })
+            .await?;
+        Ok(ledger)
+    }
+
+    /// Writes a fact down.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn write(&mut self, fact: Fact) -> Result<(), Error> {
+        let detail = serde_json::to_string(&fact).map_err(|source| Error::Answer {
+            url: self.client.url().to_owned(),
+            source,
+        })?;
+        let row = NewRow {
+            position: self.position + 1,
+            rebuild: self.progress.rebuild,
+            run_id: &self.owner.run_id,
+            who: &self.owner.who,
+            host: &self.owner.host,
+            tool_version: env!("CARGO_PKG_VERSION"),
+            step: fact.word(),
+            detail,
+        };
+        let into = format!(
+            "{REBUILD_TABLE} (position, rebuild, run_id, who, host, tool_version, step, detail)"
+        );
+        self.client
+            .insert_rows(&into, &[row], &self.settings)
+            .await?;
+        self.position += 1;
+        self.progress.take(fact, 0);
+        Ok(())
+    }
+
+    /// The rebuild was nothing but an attempt: takes it out of the database, with the ledger if it knows of no other.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn forget(mut self) -> Result<(), Error> {
+        if self.progress.rebuild > 1 {
+            return self.write(Fact::Aborted).await;
+        }
+        let drop = Query::new(format!("DROP TABLE IF EXISTS {REBUILD_TABLE}"));
+        self.client.execute(&drop).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_is_written_with_its_word() {
+        let fact = Fact::Moved { chunk: 3 };
+        assert_eq!(fact.word(), "moved");
+        let json = serde_json::to_string(&fact).unwrap();
+        assert_eq!(json, r#"{"step":"moved","chunk":3}"#);
+        assert_eq!(serde_json::from_str::<Fact>(&json).unwrap(), fact);
+        assert_eq!(Fact::Captured.word(), "captured");
+    }
+}

@@ -1,0 +1,285 @@
+//! What stands in the way of a rebuild, each with what to do about it. Only reads.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Catalog, Kind, Object, mentions, references};
+use crate::clickhouse::{Client, Error as ClickHouseError, Query, literal};
+use crate::rebuild::Options;
+use crate::rebuild::subject::Subject;
+use crate::sql::{TokenKind, tokens};
+
+/// What stands in the way of a rebuild, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// What.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+pub(super) fn refusal(reason: impl Into<String>, remedy: impl Into<String>) -> Refusal {
+    Refusal {
+        reason: reason.into(),
+        remedy: remedy.into(),
+    }
+}
+
+pub(super) fn check_shape(
+    catalog: &Catalog,
+    subject: &Subject,
+    source: &Object,
+    state: &Object,
+    view: &Object,
+    refusals: &mut Vec<Refusal>,
+) {
+    if !state.merges() {
+        refusals.push(refusal(
+            format!("`{}` is a table of the engine {}", state.name, state.engine),
+            "a rebuild moves partitions, which tables of the MergeTree family have",
+        ));
+    }
+    let engine = state
+        .engine
+        .trim_start_matches("Replicated")
+        .trim_start_matches("Shared");
+    let compared = [
+        "AggregatingMergeTree",
+        "SummingMergeTree",
+        "ReplacingMergeTree",
+        "MergeTree",
+    ];
+    if state.merges() && !compared.contains(&engine) {
+        refusals.push(refusal(
+            format!(
+                "`{}` is a table of the engine {}, whose rows a rebuild cannot compare",
+                state.name, state.engine
+            ),
+            format!("a rebuild knows {}", compared.join(", ")),
+        ));
+    }
+    if !source.merges() {
+        refusals.push(refusal(
+            format!(
+                "`{}` is a table of the engine {}, so there may be no history to read",
+                source.name, source.engine
+            ),
+            "rebuild from a table of the MergeTree family that keeps the raw rows",
+        ));
+    }
+    let named = mentions(&view.select);
+    let spans: Vec<_> = named
+        .iter()
+        .filter(|(name, _)| *name == source.name)
+        .collect();
+    if let [(_, span)] = spans.as_slice() {
+        let behind = view.select.get(span.end..).unwrap_or_default();
+        let behind: Vec<String> = words_of(behind);
+        let next = if behind.first().is_some_and(|word| word == "AS") {
+            behind.get(2)
+        } else {
+            behind.first()
+        };
+        if next.is_some_and(|word| matches!(word.as_str(), "FINAL" | "SAMPLE" | "PREWHERE")) {
+            refusals.push(refusal(
+                format!("`{}` reads `{}` with FINAL, SAMPLE or PREWHERE", view.name, source.name),
+                "take that out of the view (a trigger sees inserted blocks, where it means nothing)",
+            ));
+        }
+    } else {
+        refusals.push(refusal(
+            format!(
+                "`{}` reads `{}` in {} places",
+                view.name,
+                source.name,
+                spans.len()
+            ),
+            "let the view read its source once",
+        ));
+    }
+    if has_star(&view.select) {
+        refusals.push(refusal(
+            format!("`{}` selects `*`", view.name),
+            "name the columns in the view",
+        ));
+    }
+    if !view.create.contains(&view.select) || view.select.is_empty() {
+        refusals.push(refusal(
+            format!("the definition of `{}` could not be read", view.name),
+            "please report its SHOW CREATE TABLE",
+        ));
+    }
+    // What inserts into the state trigger, and what else reads it, would go on with the old one.
+    let others = catalog.objects.iter().filter(|object| {
+        object.name != view.name
+            && !matches!(object.kind, Kind::View | Kind::ParameterizedView)
+            && object.name != state.name
+            && references(&object.create).contains(&subject.old.state)
+    });
+    for other in others {
+        refusals.push(refusal(
+            format!(
+                "`{}` ({}) reads `{}` and would go on with the old one",
+                other.name, other.engine, state.name
+            ),
+            "drop it before, and make it anew after `rebuild --finish`",
+        ));
+    }
+}
+
+pub(super) async fn check_readers(
+    client: &Client,
+    catalog: &Catalog,
+    subject: &Subject,
+    readers: &[String],
+    refusals: &mut Vec<Refusal>,
+) -> Result<(), ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let state = &subject.old.state;
+    if readers.is_empty() {
+        refusals.push(refusal(
+            format!("no view reads `{state}`, so nothing could be swapped: whoever reads the table by name would go on with the old one"),
+            format!("make a view over it (CREATE VIEW … AS SELECT … FROM {state} FINAL) and let readers use that"),
+        ));
+    }
+    for reader in readers {
+        let complete = catalog
+            .get(reader)
+            .is_some_and(|view| view.create.starts_with("CREATE VIEW "));
+        if !complete {
+            refusals.push(refusal(
+                format!("the definition of `{reader}` could not be read"),
+                "please report its SHOW CREATE TABLE",
+            ));
+        }
+    }
+    let query = Query::new(format!(
+        "SELECT concat(database, '.', name) AS name FROM system.tables WHERE database NOT IN (currentDatabase(), 'system', 'INFORMATION_SCHEMA', 'information_schema') \
+         AND position(create_table_query, concat(currentDatabase(), '.', {})) > 0",
+        literal(state)
+    ));
+    for row in client.rows::<Row>(&query).await? {
+        refusals.push(refusal(
+            format!("`{}` of another database reads `{state}`", row.name),
+            "let it read a view of this database instead",
+        ));
+    }
+    let query = Query::new(format!(
+        "SELECT table AS name FROM system.replicas WHERE database = currentDatabase() AND table IN ({}, {}) AND total_replicas > 1",
+        literal(state),
+        literal(&subject.source)
+    ));
+    for row in client.rows::<Row>(&query).await? {
+        refusals.push(refusal(
+            format!(
+                "`{}` has several replicas, and inserts on the others would not be waited for",
+                row.name
+            ),
+            "rebuild on a table with one replica; clusters are not there yet",
+        ));
+    }
+    Ok(())
+}
+
+/// The column that says when the server took a row.
+pub(super) async fn received_at(
+    client: &Client,
+    source: &Object,
+    options: &Options,
+    refusals: &mut Vec<Refusal>,
+) -> Result<String, ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+        default_kind: String,
+        default_expression: String,
+    }
+    let query = Query::new(format!(
+        "SELECT name, default_kind, default_expression FROM system.columns WHERE database = currentDatabase() AND table = {} AND type LIKE 'DateTime%' ORDER BY position",
+        literal(&source.name)
+    ));
+    let rows: Vec<Row> = client.rows(&query).await?;
+    let stamped: Vec<Row> = rows
+        .into_iter()
+        .filter(|row| {
+            tokens(&row.default_expression).any(|token| {
+                let word = token.span.of(&row.default_expression);
+                word.eq_ignore_ascii_case("now") || word.eq_ignore_ascii_case("now64")
+            })
+        })
+        .collect();
+    if let Some(asked) = &options.received_at {
+        if stamped.iter().all(|row| row.name != *asked) {
+            refusals.push(refusal(
+                format!("`{}.{asked}` is no DateTime column with now() or now64() as DEFAULT or MATERIALIZED", source.name),
+                "name a column that the server fills with the time of the INSERT",
+            ));
+        }
+        return Ok(asked.clone());
+    }
+    let mut sure = stamped
+        .iter()
+        .filter(|row| row.default_kind == "MATERIALIZED");
+    if let (Some(row), None) = (sure.next(), sure.next()) {
+        return Ok(row.name.clone());
+    }
+    let candidates: Vec<&str> = stamped.iter().map(|row| row.name.as_str()).collect();
+    refusals.push(if let Some(first) = candidates.first() {
+        refusal(
+            format!("which column of `{}` says when the server took a row is not certain: {}", source.name, candidates.join(", ")),
+            format!("if no client ever sends it, say `--received-at {first}`; surer is ALTER TABLE {} MODIFY COLUMN {first} … MATERIALIZED now64(6)", source.name),
+        )
+    } else {
+        refusal(
+            format!("`{}` has no column in which the server writes when it took a row, so there is no safe place to cut history from what comes in", source.name),
+            format!(
+                "add one: ALTER TABLE {0} ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE {0} MATERIALIZE COLUMN received_at; ALTER TABLE {0} MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6)",
+                source.name
+            ),
+        )
+    });
+    Ok(candidates
+        .first()
+        .map_or_else(String::new, |it| (*it).to_owned()))
+}
+
+pub(super) fn words_of(sql: &str) -> Vec<String> {
+    tokens(sql)
+        .filter(|token| token.kind.is_significant())
+        .take(3)
+        .map(|token| token.span.of(sql).to_ascii_uppercase())
+        .collect()
+}
+
+fn has_star(select: &str) -> bool {
+    let mut before = None;
+    for token in tokens(select).filter(|token| token.kind.is_significant()) {
+        let word = token.span.of(select);
+        if token.kind == TokenKind::Asterisk
+            && matches!(before, Some("SELECT" | "DISTINCT" | "," | "."))
+        {
+            return true;
+        }
+        before = Some(word);
+    }
+    false
+}
+
+pub(super) fn has_ttl(create: &str) -> bool {
+    let mut depth = 0_usize;
+    for token in tokens(create) {
+        match token.kind {
+            TokenKind::OpeningRoundBracket => depth += 1,
+            TokenKind::ClosingRoundBracket => depth = depth.saturating_sub(1),
+            TokenKind::BareWord
+                if depth == 0 && token.span.of(create).eq_ignore_ascii_case("TTL") =>
+            {
+                return true;
+            }
+            _ => {}
+        }
+    }
+    false
+}

@@ -1,0 +1,393 @@
+//! Parity: every row of a state, its partial rows put together, against a recomputation from the raw rows. Only SQL, and pure.
+//!
+//! Both sides are grouped by the state's key in one query, each with the functions that its merges use, and compared column by column.
+//! While rows come in, a key may differ for a moment because one side was read before the other. Such a key is looked at again, and counts
+//! as wrong only if it differs although none of its rows came in since before the look.
+
+use crate::clickhouse::identifier;
+use crate::rebuild::subject::{StateColumn, Subject};
+use crate::sql::{TokenKind, tokens};
+
+/// How a column of the state is put together and compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Value {
+    name: String,
+    /// The type that both sides are cast to.
+    r#type: String,
+    /// The function's name with the combinator `If`, and its parameters.
+    function: String,
+    /// How two results are compared.
+    sameness: Sameness,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sameness {
+    Equal,
+    /// Sums of floats depend on the order of summation.
+    Close,
+    /// A set in no order.
+    Set,
+}
+
+/// What is compared, and what cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Comparison {
+    keys: Vec<Key>,
+    values: Vec<Value>,
+    /// Whether merges keep every row, so that equal ones are counted.
+    keeps_all: bool,
+    /// Columns whose value depends on the order of arrival, so that two right answers may differ.
+    pub(super) left_out: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    name: String,
+    r#type: String,
+}
+
+impl Comparison {
+    /// Of the state of a subject.
+    #[must_use]
+    pub(super) fn of(subject: &Subject) -> Self {
+        let mut keys = Vec::new();
+        let mut values = Vec::new();
+        let mut left_out = Vec::new();
+        let engine = subject
+            .engine
+            .trim_start_matches("Replicated")
+            .trim_start_matches("Shared");
+        let keeps_all = engine == "MergeTree";
+        let in_key = |name: &str| {
+            subject
+                .key
+                .iter()
+                .any(|expression| mentions_column(expression, name))
+        };
+        for column in &subject.columns {
+            let plain = aggregate(&column.r#type).is_none();
+            if plain && (in_key(&column.name) || keeps_all) {
+                keys.push(Key {
+                    name: column.name.clone(),
+                    r#type: column.r#type.clone(),
+                });
+            } else if let Some(value) = value(column, engine) {
+                values.push(value);
+            } else {
+                left_out.push(column.name.clone());
+            }
+        }
+        Self {
+            keys,
+            values,
+            keeps_all,
+            left_out,
+        }
+    }
+
+    fn key_list(&self) -> String {
+        let names: Vec<String> = self.keys.iter().map(|it| identifier(&it.name)).collect();
+        if names.is_empty() {
+            "tuple()".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+
+    /// A number for a key.
+    fn key_hash(&self) -> String {
+        let names: Vec<String> = self
+            .keys
+            .iter()
+            .map(|it| format!("toString({})", identifier(&it.name)))
+            .collect();
+        if names.is_empty() {
+            "toUInt64(0)".to_owned()
+        } else {
+            format!("cityHash64({})", names.join(", "))
+        }
+    }
+
+    /// The rows of one side: the columns that are compared, each cast to one type.
+    fn side(&self, number: u8, from: &str, only: Option<&str>) -> String {
+        let columns: Vec<String> = self
+            .keys
+            .iter()
+            .map(|it| (&it.name, &it.r#type))
+            .chain(self.values.iter().map(|it| (&it.name, &it.r#type)))
+            .map(|(name, r#type)| {
+                format!(
+                    "CAST(s.{0}, {1}) AS {0}",
+                    identifier(name),
+                    crate::clickhouse::literal(r#type)
+                )
+            })
+            .collect();
+        let only = only.map_or_else(String::new, |only| {
+            format!(" WHERE {} IN ({only})", self.key_hash())
+        });
+        format!(
+            "SELECT toUInt8({number}) AS _side, * FROM (SELECT {} FROM {from} AS s){only}",
+            columns.join(", ")
+        )
+    }
+
+    /// One row a key: its number as `kh`, whether the sides differ as `differs`, and with `shown` both sides of the values as text.
+    fn compared(&self, raw: &str, state: &str, only: Option<&str>, shown: bool) -> String {
+        let mut differs = vec![
+            "countIf(_side = 1) = 0".to_owned(),
+            "countIf(_side = 2) = 0".to_owned(),
+        ];
+        if self.keeps_all {
+            differs.push("countIf(_side = 1) != countIf(_side = 2)".to_owned());
+        }
+        differs.extend(self.values.iter().map(Value::differs));
+        let mut columns = vec![
+            format!("{} AS kh", self.key_hash()),
+            format!("({}) AS differs", differs.join(" OR ")),
+        ];
+        if shown {
+            let keys = self.keys.iter().map(|it| {
+                format!(
+                    "({}, toString({}))",
+                    crate::clickhouse::literal(&it.name),
+                    identifier(&it.name)
+                )
+            });
+            columns.push(format!(
+                "[{}] AS names",
+                keys.collect::<Vec<_>>().join(", ")
+            ));
+            let values = self.values.iter().map(|it| {
+                format!(
+                    "({}, if(countIf(_side = 1) = 0, '', toString({})), if(countIf(_side = 2) = 0, '', toString({})))",
+                    crate::clickhouse::literal(&it.name),
+                    it.of(1),
+                    it.of(2)
+                )
+            });
+            let values: Vec<String> = values.collect();
+            columns.push(format!(
+                "CAST([{}], 'Array(Tuple(String, String, String))') AS cells",
+                values.join(", ")
+            ));
+            columns.push(
+                "countIf(_side = 1) AS raw_rows, countIf(_side = 2) AS state_rows".to_owned(),
+            );
+        }
+        format!(
+            "SELECT {} FROM ({} UNION ALL {}) GROUP BY {}",
+            columns.join(", "),
+            self.side(1, &format!("({raw})"), only),
+            self.side(2, state, only),
+            self.key_list()
+        )
+    }
+
+    /// Both sides of the state `state`, against the rows of `raw`: a row `(0, 0, n)` for the n keys that are the same, a row `(1, key, 1)` for
+    /// each that is not; of those keys only whose number is in `only`, a query or a list.
+    #[must_use]
+    pub(super) fn query(&self, raw: &str, state: &str, only: Option<&str>) -> String {
+        format!(
+            "SELECT toUInt8(differs) AS wrong, if(differs, kh, 0) AS key, toUInt64(count()) AS n FROM ({}) GROUP BY wrong, key",
+            self.compared(raw, state, only, false)
+        )
+    }
+
+    /// The keys that some raw rows touch, by their numbers.
+    #[must_use]
+    pub(super) fn touched(&self, raw: &str) -> String {
+        let columns: Vec<String> = self
+            .keys
+            .iter()
+            .map(|it| {
+                format!(
+                    "CAST(s.{0}, {1}) AS {0}",
+                    identifier(&it.name),
+                    crate::clickhouse::literal(&it.r#type)
+                )
+            })
+            .collect();
+        if columns.is_empty() {
+            return format!("SELECT toUInt64(0) FROM ({raw}) LIMIT 1");
+        }
+        format!(
+            "SELECT DISTINCT {} FROM (SELECT {} FROM ({raw}) AS s)",
+            self.key_hash(),
+            columns.join(", ")
+        )
+    }
+
+    /// Some rows that differ, both sides as text.
+    #[must_use]
+    pub(super) fn examples(&self, raw: &str, state: &str, only: &str) -> String {
+        format!(
+            "SELECT names, cells, raw_rows, state_rows FROM ({}) WHERE differs LIMIT 5",
+            self.compared(raw, state, Some(only), true)
+        )
+    }
+}
+
+impl Value {
+    fn of(&self, side: u8) -> String {
+        format!(
+            "{}({}, _side = {side})",
+            self.function,
+            identifier(&self.name)
+        )
+    }
+
+    fn differs(&self) -> String {
+        let (a, b) = (self.of(1), self.of(2));
+        match self.sameness {
+            Sameness::Equal => format!("NOT ifNull({a} = {b}, isNull({a}) AND isNull({b}))"),
+            Sameness::Set => format!("arraySort({a}) != arraySort({b})"),
+            Sameness::Close => format!(
+                "NOT ifNull(isNaN({a}) AND isNaN({b}) OR abs({a} - {b}) <= 1e-9 * greatest(abs({a}), abs({b})), isNull({a}) AND isNull({b}))"
+            ),
+        }
+    }
+}
+
+/// The function and the type inside `SimpleAggregateFunction(f, T)`, or the function of `AggregateFunction(f, …)`.
+fn aggregate(r#type: &str) -> Option<(String, Option<String>)> {
+    let (simple, inner) = r#type
+        .strip_prefix("SimpleAggregateFunction(")
+        .map(|inner| (true, inner))
+        .or_else(|| {
+            r#type
+                .strip_prefix("AggregateFunction(")
+                .map(|inner| (false, inner))
+        })?;
+    let inner = inner.strip_suffix(')')?;
+    let mut parts = arguments(inner).into_iter();
+    let mut function = parts.next()?;
+    if function.chars().all(|c| c.is_ascii_digit()) {
+        // The version of a state's layout.
+        function = parts.next()?;
+    }
+    let value = parts.next();
+    Some((function, value.filter(|_| simple)))
+}
+
+/// The parts of a list that commas separate, outside of brackets.
+fn arguments(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0_usize;
+    for token in tokens(text) {
+        match token.kind {
+            TokenKind::OpeningRoundBracket => depth += 1,
+            TokenKind::ClosingRoundBracket => depth = depth.saturating_sub(1),
+            TokenKind::Comma if depth == 0 => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push_str(token.span.of(text));
+        }
+    }
+    parts.into_iter().map(|it| it.trim().to_owned()).collect()
+}
+
+/// Functions whose result depends on the order in which rows arrive, or on chance.
+const UNSTABLE: [&str; 9] = [
+    "any",
+    "first_value",
+    "last_value",
+    "groupArray",
+    "topK",
+    "quantile",
+    "median",
+    "approx_top",
+    "kurt",
+];
+
+fn value(column: &StateColumn, engine: &str) -> Option<Value> {
+    let r#type = &column.r#type;
+    let Some((function, inner)) = aggregate(r#type) else {
+        let number = ["Int", "UInt", "Float", "Decimal"]
+            .iter()
+            .any(|it| r#type.starts_with(it));
+        return (engine == "SummingMergeTree" && number).then(|| Value {
+            name: column.name.clone(),
+            r#type: r#type.clone(),
+            function: "sumIf".to_owned(),
+            sameness: if r#type.starts_with("Float") {
+                Sameness::Close
+            } else {
+                Sameness::Equal
+            },
+        });
+    };
+    let (name, parameters) = match function.find('(') {
+        Some(at) => (
+            function.get(..at).unwrap_or_default(),
+            function.get(at..).unwrap_or_default(),
+        ),
+        None => (function.as_str(), ""),
+    };
+    let exact = name.starts_with("quantileExact") || name.starts_with("quantilesExact");
+    if UNSTABLE.iter().any(|it| name.starts_with(it)) && !exact {
+        return None;
+    }
+    let float = r#type.contains("Float") || name.starts_with("avg");
+    let sameness = if name.starts_with("groupUniqArray") {
+        Sameness::Set
+    } else if float && !matches!(name, "min" | "max" | "argMin" | "argMax") {
+        Sameness::Close
+    } else {
+        Sameness::Equal
+    };
+    let merge = if inner.is_some() { "" } else { "Merge" };
+    Some(Value {
+        name: column.name.clone(),
+        r#type: inner.unwrap_or_else(|| r#type.clone()),
+        function: format!("{name}{merge}If{parameters}"),
+        sameness,
+    })
+}
+
+/// Whether an expression names a column.
+fn mentions_column(expression: &str, column: &str) -> bool {
+    tokens(expression).any(|token| {
+        token.kind.is_significant() && token.span.of(expression).trim_matches(['`', '"']) == column
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value_of(r#type: &str) -> Option<(String, Sameness)> {
+        let column = StateColumn {
+            name: "c".to_owned(),
+            r#type: r#type.to_owned(),
+        };
+        value(&column, "AggregatingMergeTree").map(|it| (it.of(1), it.sameness))
+    }
+
+    #[test]
+    fn each_column_is_put_together_as_its_merges_do() {
+        let some = |text: &str, sameness| Some((text.to_owned(), sameness));
+        assert_eq!(
+            value_of("SimpleAggregateFunction(min, Tuple(a UInt8, b String))"),
+            some("minIf(`c`, _side = 1)", Sameness::Equal)
+        );
+        assert_eq!(
+            value_of("AggregateFunction(uniq, String)"),
+            some("uniqMergeIf(`c`, _side = 1)", Sameness::Equal)
+        );
+        assert_eq!(
+            value_of("AggregateFunction(quantileExact(0.5), UInt64)"),
+            some("quantileExactMergeIf(0.5)(`c`, _side = 1)", Sameness::Equal)
+        );
+        assert_eq!(
+            value_of("SimpleAggregateFunction(sum, Float64)"),
+            some("sumIf(`c`, _side = 1)", Sameness::Close)
+        );
+        assert_eq!(value_of("SimpleAggregateFunction(anyLast, String)"), None);
+        assert_eq!(value_of("String"), None);
+    }
+}

@@ -1,0 +1,530 @@
+//! One run of a rebuild under its lock: the steps, in order, each of which may have been done before.
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::catalog::Catalog;
+use crate::catalog::generation::{parse, renamed};
+use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
+use crate::journal::{Lock, Owner};
+use crate::rebuild::barrier::Barrier;
+use crate::rebuild::ledger::{Fact, Ledger};
+use crate::rebuild::obstacles::Refusal;
+use crate::rebuild::parity::Comparison;
+use crate::rebuild::subject::{Subject, readers, survey};
+use crate::rebuild::{Error, Event, Options, Outcome, Task, chunks};
+
+/// No row is received that late: a view that is to take nothing yet takes rows from here on.
+const NEVER: u64 = 4_294_967_295;
+/// As [`apply`](crate::apply) sends them, and what a backfill needs besides.
+const SETTINGS: [(&str, &str); 7] = [
+    ("mutations_sync", "1"),
+    ("alter_sync", "1"),
+    ("async_insert", "0"),
+    ("implicit_select", "0"),
+    // A piece that looks like another one is data too.
+    ("insert_deduplicate", "0"),
+    // What goes is what was made anew, and compared.
+    ("max_table_size_to_drop", "0"),
+    ("max_partition_size_to_drop", "0"),
+];
+
+/// Does what is asked for, under the lock of the database.
+///
+/// # Errors
+/// [`Error`]; the ledger then says where the rebuild stands.
+pub async fn perform(
+    client: &Client,
+    task: &Task,
+    options: &Options,
+    owner: &Owner,
+    stop: &AtomicBool,
+    events: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Outcome, Error> {
+    let begun = Instant::now();
+    if let Task::Begin(name) = task {
+        // Before anything is locked, and again under the lock.
+        refuse_a_second(crate::rebuild::last(client).await?)?;
+        check(client, name, options).await?;
+    }
+    let lock = Lock::acquire(client, owner.clone()).await?;
+    events(Event::Locked);
+    let result = async {
+        let open = Ledger::open(client, owner).await?;
+        let ledger = match (task, open) {
+            (Task::Begin(_), Some(open)) => return Err(unfinished(&open.progress)),
+            (Task::Begin(name), None) => {
+                let subject = check(client, name, options).await?;
+                let now = Barrier::new(client, &subject.source).await?.now().await?;
+                Ledger::begin(client, owner, subject, seconds(now)).await?
+            }
+            (_, Some(open)) => open,
+            (_, None) => {
+                if *task == Task::Abort {
+                    crate::rebuild::ledger::sweep(client).await?;
+                }
+                return Err(Error::None {
+                    what: match task {
+                        Task::Finish => "finish",
+                        Task::RollBack => "roll back",
+                        Task::Abort => "abort",
+                        _ => "go on with",
+                    },
+                });
+            }
+        };
+        let subject = ledger.progress.subject.clone();
+        let mut run = Run {
+            client,
+            options,
+            owner,
+            settings: client.known(&SETTINGS).await?,
+            barrier: Barrier::new(client, &subject.source).await?,
+            subject,
+            ledger,
+            lock: &lock,
+            stop,
+            events,
+        };
+        run.tell_begun(task);
+        let ended = run.dispatch(task).await;
+        let stopped = match ended {
+            Ok(()) => false,
+            Err(Halt::Stopped) => true,
+            Err(Halt::Error(error)) => return Err(error),
+        };
+        let outcome = run.outcome(stopped, begun.elapsed()).await?;
+        if matches!(task, Task::Abort) {
+            run.ledger.forget().await?;
+        }
+        Ok(outcome)
+    }
+    .await;
+    if let Err(error) = lock.release().await {
+        events(Event::NotReleased { error: &error });
+    }
+    result
+}
+
+fn refuse_a_second(last: Option<crate::rebuild::Progress>) -> Result<(), Error> {
+    match last {
+        Some(progress) if !progress.ended => Err(unfinished(&progress)),
+        _ => Ok(()),
+    }
+}
+
+fn unfinished(progress: &crate::rebuild::Progress) -> Error {
+    Error::Unfinished {
+        name: progress.subject.name.clone(),
+        place: progress.place(),
+    }
+}
+
+/// What a name means, if nothing stands in the way.
+async fn check(client: &Client, name: &str, options: &Options) -> Result<Subject, Error> {
+    let mut survey = survey(client, name, options).await?;
+    let barrier = Barrier::new(client, &survey.subject.source).await?;
+    survey
+        .refusals
+        .extend(barrier.streams.iter().map(|stream| Refusal {
+            reason: format!(
+                "{stream} writes into `{}` without an INSERT that the server shows, so nobody could wait for it",
+                survey.subject.source
+            ),
+            remedy: "detach it for the time of the rebuild's first seconds, or stop what it reads".to_owned(),
+        }));
+    if survey.refusals.is_empty() {
+        Ok(survey.subject)
+    } else {
+        Err(Error::Refused(survey.refusals))
+    }
+}
+
+/// Why the steps end early.
+pub(super) enum Halt {
+    Stopped,
+    Error(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<ClickHouseError> for Halt {
+    fn from(error: ClickHouseError) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl From<crate::journal::LockError> for Halt {
+    fn from(error: crate::journal::LockError) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+pub(super) struct Run<'a> {
+    pub(super) client: &'a Client,
+    pub(super) options: &'a Options,
+    pub(super) owner: &'a Owner,
+    pub(super) settings: Vec<(&'static str, &'static str)>,
+    pub(super) barrier: Barrier<'a>,
+    pub(super) subject: Subject,
+    pub(super) ledger: Ledger<'a>,
+    pub(super) lock: &'a Lock,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) events: &'a mut (dyn FnMut(Event<'_>) + Send),
+}
+
+impl Run<'_> {
+    async fn dispatch(&mut self, task: &Task) -> Result<(), Halt> {
+        self.wait_for_orphans().await?;
+        let progress = &self.ledger.progress;
+        let not_now = |what, remedy| Error::NotNow {
+            name: progress.subject.name.clone(),
+            what,
+            place: progress.place(),
+            remedy,
+        };
+        match task {
+            Task::Begin(_) | Task::Resume if progress.aborting => Err(not_now(
+                "go on",
+                "`housewright rebuild --abort` brings that to its end",
+            )
+            .into()),
+            Task::Begin(_) | Task::Resume if progress.finishing => self.finish().await,
+            Task::Begin(_) | Task::Resume => self.advance().await,
+            Task::Finish if !progress.swapped => Err(not_now(
+                "be finished",
+                "`housewright rebuild --resume` brings it to the swap of the readers first",
+            )
+            .into()),
+            Task::Finish => self.finish().await,
+            Task::RollBack if !progress.swapped || progress.finishing => Err(not_now(
+                "be rolled back",
+                "readers can go back only while both sides stand and they read the new one",
+            )
+            .into()),
+            Task::RollBack => self.back().await,
+            Task::Abort if progress.finishing => Err(not_now(
+                "be aborted",
+                "`housewright rebuild --finish` brings that to its end",
+            )
+            .into()),
+            Task::Abort => self.abort().await,
+        }
+    }
+
+    /// From wherever it stands to the swap of the readers.
+    async fn advance(&mut self) -> Result<(), Halt> {
+        if self.ledger.progress.swapped {
+            return Ok(());
+        }
+        if self.ledger.progress.staged.is_some() {
+            self.settle_staged().await?;
+        }
+        self.drop_scratch().await?;
+        if !self.ledger.progress.captured {
+            self.capture().await?;
+        }
+        if !self.ledger.progress.complete {
+            self.complete().await?;
+        }
+        if self.ledger.progress.chunks.is_none() {
+            let (chunks, rows) =
+                chunks::plan(self.client, &self.subject, self.cut(), self.piece()).await?;
+            self.write(Fact::Planned { chunks, rows }).await?;
+        }
+        self.backfill().await?;
+        self.agree().await?;
+        self.swap(true).await?;
+        self.write(Fact::Swapped).await
+    }
+
+    /// Both sides are fed from the cut on.
+    async fn capture(&mut self) -> Result<(), Halt> {
+        let as_old = format!(
+            "CREATE TABLE IF NOT EXISTS {} AS {}",
+            identifier(&self.subject.new.state),
+            identifier(&self.subject.old.state)
+        );
+        self.send(&as_old).await?;
+        // It is there already if an earlier run broke off; whatever it took is taken back.
+        let again = self.exists(&self.subject.new.view).await?;
+        if again {
+            self.take_from(NEVER).await?;
+            self.empty_new_state().await?;
+        } else {
+            let create = self.subject.create_view(NEVER);
+            self.send(&create).await?;
+        }
+        let mut lead = self.options.lead;
+        let begun = Instant::now();
+        loop {
+            let at = seconds(self.barrier.now().await?) + lead.as_secs() + 1;
+            self.write(Fact::Cut { at }).await?;
+            self.take_from(at).await?;
+            if self.quiet_before(at).await? {
+                return self.write(Fact::Captured).await;
+            }
+            // An INSERT that does not know of the view may still stamp rows after the cut: the cut has to lie later.
+            if begun.elapsed() > self.options.patience {
+                let (_, running) = self.barrier.look(f64::MAX).await?;
+                self.take_from(NEVER).await?;
+                return Err(self.busy(running).into());
+            }
+            self.take_from(NEVER).await?;
+            self.empty_new_state().await?;
+            lead = (lead * 2).max(Duration::from_secs(1));
+        }
+    }
+
+    /// Lets the new view take rows from a moment on.
+    async fn take_from(&mut self, at: u64) -> Result<(), Halt> {
+        let alter = format!(
+            "ALTER TABLE {} MODIFY QUERY {}",
+            identifier(&self.subject.new.view),
+            self.subject.query(&self.subject.since(at))
+        );
+        self.send(&alter).await
+    }
+
+    /// Once the view takes nothing and no INSERT is left that thinks otherwise.
+    async fn empty_new_state(&mut self) -> Result<(), Halt> {
+        self.quiet().await?;
+        let truncate = format!(
+            "TRUNCATE TABLE IF EXISTS {}",
+            identifier(&self.subject.new.state)
+        );
+        self.send(&truncate).await
+    }
+
+    /// All rows from before the cut are in the source.
+    async fn complete(&mut self) -> Result<(), Halt> {
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
+        let cut = self.cut() as f64;
+        self.quiet_since(cut).await?;
+        self.write(Fact::Complete).await
+    }
+
+    /// Replaces the reading views, each atomically: by such that read the new state, or the old one.
+    async fn swap(&mut self, to_new: bool) -> Result<(), Halt> {
+        let (from, to) = if to_new {
+            (&self.subject.old.state, &self.subject.new.state)
+        } else {
+            (&self.subject.new.state, &self.subject.old.state)
+        };
+        let names = [(from.clone(), to.clone())].into();
+        let catalog = Catalog::read(self.client).await?;
+        for reader in readers(&catalog, from) {
+            let Some(view) = catalog.get(&reader) else {
+                continue;
+            };
+            let replace = renamed(&view.create, &names).replacen(
+                "CREATE VIEW ",
+                "CREATE OR REPLACE VIEW ",
+                1,
+            );
+            self.send(&replace).await?;
+        }
+        Ok(())
+    }
+
+    async fn back(&mut self) -> Result<(), Halt> {
+        self.swap(false).await?;
+        self.write(Fact::Back).await
+    }
+
+    /// The new side takes the old one's place for good.
+    async fn finish(&mut self) -> Result<(), Halt> {
+        if !self.ledger.progress.finishing {
+            self.write(Fact::Finishing).await?;
+        }
+        // Every row that comes in is from after the cut by now.
+        let plain = format!(
+            "ALTER TABLE {} MODIFY QUERY {}",
+            identifier(&self.subject.new.view),
+            self.subject.select
+        );
+        self.send(&plain).await?;
+        let (state, view) = (
+            self.subject.old.state.clone(),
+            self.subject.old.view.clone(),
+        );
+        self.let_go(&view, &state).await?;
+        self.write(Fact::Finished).await
+    }
+
+    /// The new side goes, and everything is as it was.
+    async fn abort(&mut self) -> Result<(), Halt> {
+        if !self.ledger.progress.aborting {
+            self.write(Fact::Aborting).await?;
+        }
+        self.swap(false).await?;
+        let (state, view) = (
+            self.subject.new.state.clone(),
+            self.subject.new.view.clone(),
+        );
+        self.let_go(&view, &state).await?;
+        self.drop_scratch().await
+    }
+
+    /// Drops a view, and its table once no INSERT is left that feeds it.
+    async fn let_go(&mut self, view: &str, state: &str) -> Result<(), Halt> {
+        self.send(&format!("DROP VIEW IF EXISTS {}", identifier(view)))
+            .await?;
+        self.quiet().await?;
+        self.send(&format!("DROP TABLE IF EXISTS {}", identifier(state)))
+            .await
+    }
+
+    /// Drops the tables that earlier steps and runs kept for themselves.
+    pub(super) async fn drop_scratch(&mut self) -> Result<(), Halt> {
+        let names = self.names().await?;
+        let prefix = self.subject.scratch_prefix();
+        for name in names {
+            if name.starts_with(&prefix) && parse(&name).1.is_none() {
+                self.send(&format!("DROP TABLE IF EXISTS {}", identifier(&name)))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_begun(&mut self, task: &Task) {
+        if let Task::Begin(_) = task {
+            let fact = Fact::Begun {
+                subject: Box::new(self.subject.clone()),
+            };
+            (self.events)(Event::Wrote {
+                fact: &fact,
+                progress: &self.ledger.progress,
+            });
+        }
+    }
+
+    /// The rows of a piece; fewer if they are to come slowly.
+    fn piece(&self) -> u64 {
+        let limit = self.options.max_rows_per_second.unwrap_or(u64::MAX);
+        self.options.chunk_rows.min(limit.saturating_mul(10)).max(1)
+    }
+
+    pub(super) async fn write(&mut self, fact: Fact) -> Result<(), Halt> {
+        self.lock.assert_held().await?;
+        self.ledger.write(fact.clone()).await?;
+        (self.events)(Event::Wrote {
+            fact: &fact,
+            progress: &self.ledger.progress,
+        });
+        Ok(())
+    }
+
+    pub(super) async fn send(&mut self, sql: &str) -> Result<(), Halt> {
+        self.execute(sql, false).await
+    }
+
+    pub(super) async fn send_heavy(&mut self, sql: &str) -> Result<(), Halt> {
+        self.execute(sql, true).await
+    }
+
+    async fn execute(&mut self, sql: &str, heavy: bool) -> Result<(), Halt> {
+        self.lock.assert_held().await?;
+        (self.events)(Event::Sending { sql });
+        let begun = Instant::now();
+        let mut query = Query::new(sql);
+        for (name, value) in &self.settings {
+            query = query.setting(name, *value);
+        }
+        if heavy {
+            if let Some(threads) = self.options.max_threads {
+                query = query.setting("max_threads", threads.to_string());
+            }
+            if let Some(bytes) = self.options.max_memory {
+                query = query
+                    .setting("max_memory_usage", bytes.to_string())
+                    .setting(
+                        "max_bytes_before_external_group_by",
+                        (bytes / 2).to_string(),
+                    );
+            }
+        }
+        self.client.execute(&query).await?;
+        (self.events)(Event::Sent {
+            sql,
+            took: begun.elapsed(),
+        });
+        Ok(())
+    }
+
+    async fn names(&self) -> Result<Vec<String>, ClickHouseError> {
+        #[derive(Deserialize)]
+        struct Row {
+            name: String,
+        }
+        let query = Query::new(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name",
+        );
+        let rows: Vec<Row> = self.client.rows(&query).await?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
+    }
+
+    pub(super) async fn exists(&self, name: &str) -> Result<bool, ClickHouseError> {
+        Ok(self.names().await?.iter().any(|it| it == name))
+    }
+
+    pub(super) async fn has_rows(&self, table: &str) -> Result<bool, ClickHouseError> {
+        #[derive(Deserialize)]
+        struct Row {
+            rows: u64,
+        }
+        let query = Query::new(format!(
+            "SELECT toUInt64(count()) AS rows FROM {}",
+            identifier(table)
+        ));
+        Ok(self.client.row::<Row>(&query).await?.rows > 0)
+    }
+
+    pub(super) fn cut(&self) -> u64 {
+        self.ledger.progress.cut.unwrap_or(NEVER)
+    }
+
+    /// What this run's own tables are called by.
+    pub(super) fn run(&self) -> String {
+        self.owner
+            .run_id
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(8)
+            .collect()
+    }
+
+    async fn outcome(&self, stopped: bool, took: Duration) -> Result<Outcome, ClickHouseError> {
+        let catalog = Catalog::read(self.client).await?;
+        let progress = self.ledger.progress.clone();
+        let side = if progress.swapped && !progress.aborting {
+            &self.subject.new
+        } else {
+            &self.subject.old
+        };
+        Ok(Outcome {
+            readers: readers(&catalog, &side.state),
+            left_out: Comparison::of(&self.subject).left_out,
+            progress,
+            took,
+            stopped,
+        })
+    }
+}
+
+pub(super) fn seconds(time: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "seconds since 1970"
+    )]
+    let seconds = time.max(0.0) as u64;
+    seconds
+}

@@ -1,0 +1,335 @@
+//! What a rebuild would do, does, and did.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::rebuild::{Error, Event, Example, Fact, Options, Outcome, Refusal, Survey, Task};
+use crate::report::{JSON_VERSION, bytes, count, duration, json as document, moment};
+
+/// What a rebuild would do, for a person.
+#[must_use]
+pub fn survey(survey: &Survey, options: &Options, target: &str, database: &str) -> String {
+    let subject = &survey.subject;
+    let chunks = chunks(survey, options);
+    let steps = [
+        format!(
+            "make {} beside {}, and a view that feeds it from `{}`",
+            subject.new.state, subject.old.state, subject.source
+        ),
+        format!(
+            "choose a cut of {} some seconds ahead, and wait for every INSERT that began before it",
+            subject.received_at
+        ),
+        format!(
+            "aggregate what was received before the cut: about {} ({}) in {}",
+            many(survey.source_rows),
+            bytes(survey.source_bytes),
+            count(chunks, "chunk")
+        ),
+        format!(
+            "compare every row of {} with a recomputation from `{}`",
+            subject.new.state, subject.source
+        ),
+        format!("let the readers read it: {}", survey.readers.join(", ")),
+    ];
+    let mut text = format!(
+        "{database} on {target}: `{}` is re-aggregated beside itself, because its definition stays\n\n",
+        subject.name
+    );
+    for (number, step) in steps.iter().enumerate() {
+        let _ = writeln!(text, "  {}  {step}", number + 1);
+    }
+    let _ = writeln!(
+        text,
+        "\nthe copy needs about {} on disk; {} are free",
+        bytes(survey.state_bytes),
+        bytes(survey.free_bytes)
+    );
+    text
+}
+
+fn many(rows: u64) -> String {
+    count(usize::try_from(rows).unwrap_or(usize::MAX), "row")
+}
+
+fn chunks(survey: &Survey, options: &Options) -> usize {
+    let chunks = survey.source_rows.div_ceil(options.chunk_rows.max(1));
+    usize::try_from(chunks).unwrap_or(usize::MAX)
+}
+
+#[derive(Serialize)]
+struct SurveyJson<'a> {
+    version: u32,
+    target: &'a str,
+    database: &'a str,
+    view: &'a str,
+    way: &'static str,
+    source: &'a str,
+    received_at: &'a str,
+    old_state: &'a str,
+    new_state: &'a str,
+    readers: &'a [String],
+    source_rows: u64,
+    source_bytes: u64,
+    state_bytes: u64,
+    free_bytes: u64,
+    chunks: usize,
+    refusals: &'a [Refusal],
+}
+
+/// What a rebuild would do, for a program.
+#[must_use]
+pub fn survey_json(survey: &Survey, options: &Options, target: &str, database: &str) -> String {
+    let subject = &survey.subject;
+    document(&SurveyJson {
+        version: JSON_VERSION,
+        target,
+        database,
+        view: &subject.name,
+        way: "shadow",
+        source: &subject.source,
+        received_at: &subject.received_at,
+        old_state: &subject.old.state,
+        new_state: &subject.new.state,
+        readers: &survey.readers,
+        source_rows: survey.source_rows,
+        source_bytes: survey.source_bytes,
+        state_bytes: survey.state_bytes,
+        free_bytes: survey.free_bytes,
+        chunks: chunks(survey, options),
+        refusals: &survey.refusals,
+    })
+}
+
+/// What happened, in a line for a person; nothing for what is only for those who want to know more.
+#[must_use]
+pub fn line(event: &Event<'_>) -> Option<String> {
+    Some(match event {
+        Event::Wrote { fact, progress } => {
+            let subject = &progress.subject;
+            match fact {
+                Fact::Begun { .. } => format!(
+                    "rebuilding `{}`: {} beside {}, from `{}`",
+                    subject.name, subject.new.state, subject.old.state, subject.source
+                ),
+                Fact::Cut { at } => format!("  cut at {}", moment(*at)),
+                Fact::Captured => "  what comes in from then on feeds both sides".to_owned(),
+                Fact::Complete => "  everything from before is there".to_owned(),
+                Fact::Planned { chunks, rows } => format!(
+                    "  history: {} in {}",
+                    many(*rows),
+                    count(chunks.len(), "chunk")
+                ),
+                Fact::Again => {
+                    "  the server was restarted while a chunk was moved: history is begun again"
+                        .to_owned()
+                }
+                Fact::Agreed { rows } => format!(
+                    "  {} {} the same as a recomputation from `{}`",
+                    many(*rows),
+                    if *rows == 1 { "is" } else { "are" },
+                    subject.source
+                ),
+                Fact::Swapped => "  readers read the new side".to_owned(),
+                Fact::Back => "  readers read the old side".to_owned(),
+                Fact::Finishing => format!("  letting {} go", subject.old.state),
+                Fact::Aborting => format!("  letting {} go", subject.new.state),
+                Fact::Staged { .. } | Fact::Moved { .. } | Fact::Finished | Fact::Aborted => {
+                    return None;
+                }
+            }
+        }
+        Event::Waiting { running } => {
+            let mut text = format!("  waiting for {} to end:", count(running.len(), "INSERT"));
+            for insert in running.iter().take(3) {
+                let _ = write!(
+                    text,
+                    "\n    {} by {}, {:.0} s: {}",
+                    insert.query_id,
+                    insert.user,
+                    insert.elapsed,
+                    insert.query.replace('\n', " ")
+                );
+            }
+            text
+        }
+        Event::Paused { file } => format!("  paused while {file} is there"),
+        Event::NotReleased { error } => format!(
+            "the lock could not be given back and opens by itself: {}",
+            crate::report::causes(*error)
+        ),
+        _ => return None,
+    })
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum EventJson<'a> {
+    Locked,
+    Step {
+        #[serde(flatten)]
+        fact: &'a Fact,
+        moved_chunks: usize,
+        chunks: usize,
+    },
+    Waiting {
+        inserts: &'a [crate::rebuild::Running],
+    },
+    Paused {
+        file: &'a camino::Utf8Path,
+    },
+    Comparing {
+        round: u32,
+    },
+}
+
+/// What happened, as one line of JSON; nothing for single statements.
+#[must_use]
+pub fn event_json(event: &Event<'_>) -> Option<String> {
+    let event = match event {
+        Event::Locked => EventJson::Locked,
+        Event::Wrote { fact, progress } => EventJson::Step {
+            fact,
+            moved_chunks: progress.moved.len(),
+            chunks: progress.chunks.as_ref().map_or(0, Vec::len),
+        },
+        Event::Waiting { running } => EventJson::Waiting { inserts: running },
+        Event::Paused { file } => EventJson::Paused { file },
+        Event::Comparing { round } => EventJson::Comparing { round: *round },
+        _ => return None,
+    };
+    serde_json::to_string(&event).ok().map(|line| line + "\n")
+}
+
+/// How it ended, for a person.
+#[must_use]
+pub fn human(outcome: &Outcome, task: &Task, target: &str, database: &str) -> String {
+    let subject = &outcome.progress.subject;
+    let head = format!("{database} on {target}: `{}`", subject.name);
+    let took = duration(outcome.took);
+    if outcome.stopped {
+        return format!(
+            "{head}: stopped as asked, {}; `housewright rebuild --resume` goes on\n",
+            outcome.progress.place()
+        );
+    }
+    match task {
+        Task::Begin(_) | Task::Resume if outcome.progress.finishing => {
+            format!("{head} is rebuilt; the old side is gone, in {took}\n")
+        }
+        Task::Begin(_) | Task::Resume => {
+            let left_out = if outcome.left_out.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    "not compared, because two right answers may differ: {}\n",
+                    outcome.left_out.join(", ")
+                )
+            };
+            format!(
+                "{head} is rebuilt: {} now read {}, in {took}\n{left_out}{} is kept, and fed: `housewright rebuild --rollback` lets readers go back to it, `--finish` lets it go\n",
+                outcome.readers.join(", "),
+                subject.new.state,
+                subject.old.state
+            )
+        }
+        Task::Finish => format!("{head} is rebuilt; the old side is gone, in {took}\n"),
+        Task::RollBack => format!(
+            "{head}: {} read {} again, in {took}\n{} is kept, and fed: `housewright rebuild --resume` compares and swaps again, `--abort` lets it go\n",
+            outcome.readers.join(", "),
+            subject.old.state,
+            subject.new.state
+        ),
+        Task::Abort => {
+            format!("{head}: the rebuild was taken back, in {took}; everything is as it was\n")
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OutcomeJson<'a> {
+    version: u32,
+    event: &'static str,
+    ok: bool,
+    target: &'a str,
+    database: &'a str,
+    view: &'a str,
+    swapped: bool,
+    stopped: bool,
+    rows_compared: Option<u64>,
+    not_compared: &'a [String],
+    readers: &'a [String],
+    duration_ms: u64,
+}
+
+/// How it ended, as one line of JSON.
+#[must_use]
+pub fn json(outcome: &Outcome, target: &str, database: &str) -> String {
+    let value = OutcomeJson {
+        version: JSON_VERSION,
+        event: "ended",
+        ok: !outcome.stopped,
+        target,
+        database,
+        view: &outcome.progress.subject.name,
+        swapped: outcome.progress.swapped,
+        stopped: outcome.stopped,
+        rows_compared: outcome.progress.agreed,
+        not_compared: &outcome.left_out,
+        readers: &outcome.readers,
+        duration_ms: u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+    };
+    serde_json::to_string(&value)
+        .map(|line| line + "\n")
+        .unwrap_or_default()
+}
+
+/// What stands in the way, or differs, as findings. `None`: the error says it all.
+#[must_use]
+pub fn findings(error: &Error) -> Option<Vec<Diagnostic>> {
+    match error {
+        Error::Refused(refusals) => Some(
+            refusals
+                .iter()
+                .map(|refusal| {
+                    Diagnostic::new(Severity::Error, "rebuild", refusal.reason.clone())
+                        .note("nothing was changed")
+                        .help(refusal.remedy.clone())
+                })
+                .collect(),
+        ),
+        Error::Disagree { examples, .. } => {
+            let mut finding = Diagnostic::new(Severity::Error, "parity", error.to_string());
+            for example in examples {
+                finding = finding.note(self::example(example));
+            }
+            Some(vec![finding.help(
+                "was a server killed during an INSERT, or were rows deleted from the source? `housewright rebuild --abort`, and begin again; `--resume` only compares again",
+            )])
+        }
+        _ => None,
+    }
+}
+
+fn example(example: &Example) -> String {
+    let key: Vec<String> = example
+        .key
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let key = key.join(", ");
+    if !example.in_state {
+        return format!("{key}: is missing");
+    }
+    if !example.in_raw {
+        return format!("{key}: should not be there");
+    }
+    let cells: Vec<String> = example
+        .cells
+        .iter()
+        .map(|(name, raw, state)| format!("{name} should be {raw} and is {state}"))
+        .collect();
+    format!("{key}: {}", cells.join("; "))
+}

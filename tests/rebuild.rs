@@ -1,0 +1,874 @@
+//! The stories of `rebuild`: rows come in all the time, it is killed anywhere, and nothing is lost, doubled or seen wrong.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::print_stdout, reason = "the counts are worth reading")]
+
+mod support;
+
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use housewright::clickhouse::{Client, Query};
+use housewright::config::Environment;
+use rand::{RngExt, SeedableRng};
+use support::proxy::{Fate, Proxy, Request};
+use support::sandbox::{Sandbox, snapshot};
+use support::{database, database_with_schema, engine, execute, library, program, schema, table};
+
+/// The command against the engine of this binary, or what stands before it.
+fn housewright(url: &str, database: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    let path = Environment::of_this_process();
+    command
+        .args(["--url", url, "--database", database, "--schema"])
+        .arg(schema())
+        .args(args)
+        .env_clear()
+        .env("PATH", path.get("PATH").unwrap_or_default())
+        .env("HOUSEWRIGHT_LIBCHDB", library())
+        .env("USER", "tester")
+        .env("HOSTNAME", "box")
+        .env(
+            "HOUSEWRIGHT_PASSWORD",
+            engine().password.as_ref().unwrap().expose(),
+        );
+    command
+}
+
+fn run(database: &str, args: &[&str]) -> Output {
+    housewright(&engine().url, database, args).output().unwrap()
+}
+
+/// Runs what has to succeed.
+fn done(database: &str, args: &[&str]) -> String {
+    let output = run(database, args);
+    assert!(
+        output.status.success(),
+        "{args:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether a request changes something, the lock aside.
+fn changes(request: &Request) -> bool {
+    let sql = request.sql();
+    let word = sql.trim_start().split([' ', '\n']).next().unwrap_or("");
+    matches!(
+        word,
+        "CREATE" | "ALTER" | "INSERT" | "TRUNCATE" | "DROP" | "RENAME"
+    ) && !sql.contains("housewright_lock")
+}
+
+/// How a run ended that was to be killed at a request.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// Killed, at this request.
+    Killed(String),
+    /// It made fewer requests, and ended well.
+    Ended,
+}
+
+/// Runs the command and kills it with SIGKILL at the n-th request that changes something.
+fn killed_at(database: &str, args: &[&str], number: usize, fate: Fate) -> End {
+    let count = AtomicUsize::new(0);
+    let proxy = Proxy::start(&engine().url, move |request| {
+        if changes(request) && count.fetch_add(1, Ordering::SeqCst) + 1 == number {
+            fate
+        } else {
+            Fate::Pass
+        }
+    });
+    let mut child: Child = housewright(&proxy.url, database, args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    loop {
+        if let Some(request) = proxy.held(Duration::from_millis(20)) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return End::Killed(request.sql().chars().take(70).collect());
+        }
+        if child.try_wait().unwrap().is_some() {
+            let output = child.wait_with_output().unwrap();
+            assert!(
+                output.status.success(),
+                "{args:?}: {}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            return End::Ended;
+        }
+    }
+}
+
+/// Everything that is there, as the server writes it; the journal is no part of a schema, and a lock that was broken is none.
+async fn everything(client: &Client) -> String {
+    table(
+        client,
+        "SELECT name, create_table_query AS definition FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE 'housewright_lock%' ORDER BY name",
+    )
+    .await
+}
+
+/// Two months of some projects, sent ids and ties among them.
+async fn seed(client: &Client, events: u64) {
+    let options = housewright::seed::Options {
+        seed: 7,
+        events,
+        projects: 2,
+        days: 5,
+        start: jiff::civil::date(2026, 5, 28),
+    };
+    let mut text = Vec::new();
+    for event in housewright::seed::generate(&options).unwrap() {
+        event.write_json_line(&mut text).unwrap();
+    }
+    support::insert(client, "INSERT INTO events FORMAT JSONEachRow", text).await;
+    execute(
+        client,
+        "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id, user_id, source) SELECT 'p0', toString(number % 90), toDateTime64('2026-05-31 23:50:00', 3, 'UTC') + number, if(number % 3 = 0, '$pageview', 'x'), 'tie', 'long', if(number % 7 = 0, 'u' || toString(number), NULL), toString(number % 90) FROM numbers(1200)",
+    )
+    .await;
+}
+
+/// Sessions by the raw rows, in words of their own.
+const RAW: &str = "SELECT project_id, session_id, anonymous_id, min(timestamp) AS started_at, max(timestamp) AS ended_at, \
+    toInt64(floor((toUnixTimestamp64Milli(max(timestamp)) - toUnixTimestamp64Milli(min(timestamp))) / 1000)) AS duration_s, \
+    count() AS event_count, countIf(event_name = '$pageview') AS pageview_count, \
+    argMin(toString(source), (timestamp, event_id)) AS entry_source, argMin(url, (timestamp, event_id)) AS entry_url, \
+    argMaxIf(assumeNotNull(user_id), (timestamp, event_id), user_id != '') AS user_id \
+    FROM events GROUP BY project_id, session_id, anonymous_id";
+
+const VIEW: &str = "SELECT project_id, session_id, anonymous_id, started_at, ended_at, duration_s, event_count, pageview_count, \
+    entry_source, entry_url, ifNull(user_id, '') AS user_id FROM sessions";
+
+/// `sessions` is what the raw rows say, row by row. Gives the number of sessions.
+async fn assert_right(client: &Client) -> u64 {
+    let wrong = table(
+        client,
+        &format!("SELECT * FROM ({VIEW} EXCEPT {RAW}) LIMIT 3"),
+    )
+    .await;
+    assert_eq!(wrong, "", "rows that should not be there");
+    let missing = table(
+        client,
+        &format!("SELECT * FROM ({RAW} EXCEPT {VIEW}) LIMIT 3"),
+    )
+    .await;
+    assert_eq!(missing, "", "rows that are missing");
+    let counts = table(
+        client,
+        "SELECT count() AS n, count() - uniqExact(project_id, session_id, anonymous_id) AS doubled FROM sessions",
+    )
+    .await;
+    let (count, doubled) = counts.split_once(" | ").unwrap();
+    assert_eq!(doubled, "0");
+    count.parse().unwrap()
+}
+
+/// What comes in, and how much of it.
+#[derive(Default)]
+struct Traffic {
+    /// INSERTs that were begun, in rows, by writer.
+    begun: [AtomicU64; 4],
+    /// INSERTs that were answered, in rows.
+    answered: [AtomicU64; 4],
+    inserts: AtomicU64,
+    reads: AtomicU64,
+    ended: AtomicBool,
+}
+
+/// Sends events without end: late, out of order, twice, into several partitions; some INSERTs take their time.
+async fn write(client: Client, number: usize, traffic: Arc<Traffic>) {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(number as u64);
+    let mut event = 0_u64;
+    while !traffic.ended.load(Ordering::Relaxed) {
+        let rows = random.random_range(2..60_u64);
+        let line = |random: &mut rand_chacha::ChaCha8Rng, event: u64| {
+            let month = random.random_range(4..7);
+            let minute = random.random_range(0..600);
+            let session = match random.random_range(0..3) {
+                0 => String::new(),
+                other => format!(r#","session_id":"s{}""#, other * random.random_range(1..40)),
+            };
+            format!(
+                r#"{{"project_id":"live{number}","event_id":"{event}","timestamp":"2026-{month:02}-15 {:02}:{:02}:00","event_name":"$pageview","anonymous_id":"a{}","source":"s{event}"{session}}}"#,
+                minute / 60,
+                minute % 60,
+                random.random_range(0..5),
+            ) + "\n"
+        };
+        let mut text = Vec::new();
+        for _ in 0..rows / 2 {
+            event += 1;
+            let line = line(&mut random, event);
+            // Clients retry: the same event, twice.
+            text.extend_from_slice(line.as_bytes());
+            text.extend_from_slice(line.as_bytes());
+        }
+        let rows = rows / 2 * 2;
+        traffic.begun[number].fetch_add(rows, Ordering::SeqCst);
+        let query =
+            Query::new("INSERT INTO events FORMAT JSONEachRow").setting("async_insert", "0");
+        let mut insert = client.insert(&query);
+        if random.random_range(0..6) == 0 {
+            let half = text.len() / 2;
+            let rest = text.split_off(half);
+            insert.send(text.into()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(random.random_range(50..900))).await;
+            insert.send(rest.into()).await.unwrap();
+        } else {
+            insert.send(text.into()).await.unwrap();
+        }
+        insert.end().await.unwrap();
+        traffic.answered[number].fetch_add(rows, Ordering::SeqCst);
+        traffic.inserts.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..40))).await;
+    }
+}
+
+/// Reads without end, and never sees anything wrong, missing or doubled.
+async fn read(client: Client, traffic: Arc<Traffic>) {
+    const STILL: &str = "SELECT count() AS n, sum(cityHash64(toString(tuple(*)))) AS h FROM sessions WHERE project_id LIKE 'p%'";
+    const SOURCES: &str = "SELECT sum(sessions) AS n, sum(events) AS e, sum(cityHash64(source, medium, sessions, events, uniques)) AS h FROM sources(project = 'p0', from = '2026-05-29 00:00:00.000', to = '2026-06-01 00:00:00.000', breakdown = 'source_medium')";
+    let still = table(&client, STILL).await;
+    let sources = table(&client, SOURCES).await;
+    while !traffic.ended.load(Ordering::Relaxed) {
+        assert_eq!(table(&client, STILL).await, still);
+        assert_eq!(table(&client, SOURCES).await, sources);
+        for number in 0..4 {
+            let at_least = traffic.answered[number].load(Ordering::SeqCst);
+            let seen = table(
+                &client,
+                &format!("SELECT sum(event_count) AS n, sum(pageview_count) AS p, count() - uniqExact(session_id, anonymous_id) AS doubled FROM sessions WHERE project_id = 'live{number}'"),
+            )
+            .await;
+            let at_most = traffic.begun[number].load(Ordering::SeqCst);
+            let seen: Vec<u64> = seen.split(" | ").map(|it| it.parse().unwrap()).collect();
+            assert!(
+                (at_least..=at_most).contains(&seen[0]) && seen[0] == seen[1] && seen[2] == 0,
+                "writer {number}: {at_least} rows were answered and {at_most} sent, and a reader saw {seen:?}"
+            );
+        }
+        traffic.reads.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_wrong() {
+    const NAME: &str = "rebuild_live";
+    let rounds: u64 = Environment::of_this_process()
+        .get("HOUSEWRIGHT_REBUILD_ROUNDS")
+        .map_or(2, |rounds| rounds.parse().unwrap());
+    let client = database_with_schema(NAME).await;
+    seed(&client, 6000).await;
+    let before = done(NAME, &["dump"]);
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let (mut kills, mut inserts, mut reads, mut aborts) = (Vec::new(), 0, 0, 0);
+    let traffic = Arc::new(Traffic::default());
+    let mut tasks: Vec<_> = (0..4)
+        .map(|number| tokio::spawn(write(client.clone(), number, Arc::clone(&traffic))))
+        .collect();
+    // The first reader's own first look has to come before anything moves; what it looks at never does.
+    for _ in 0..2 {
+        tasks.push(tokio::spawn(read(client.clone(), Arc::clone(&traffic))));
+    }
+    for round in 0..rounds {
+        let mut args = vec!["rebuild", "sessions", "--lead", "1", "--chunk-rows", "2500"];
+        for kill in 0.. {
+            let number = random.random_range(1..if kill < 3 { 22 } else { 60 });
+            let fate =
+                [Fate::HoldBefore, Fate::HoldDuring, Fate::HoldAfter][random.random_range(0..3)];
+            let number = if kill < 5 { number } else { usize::MAX };
+            let end = {
+                let args = args.clone();
+                tokio::task::spawn_blocking(move || killed_at(NAME, &args, number, fate))
+                    .await
+                    .unwrap()
+            };
+            let End::Killed(at) = end else { break };
+            kills.push(format!("{fate:?} {at}"));
+            done(NAME, &["unlock", "--force", "-q"]);
+            let begun = housewright::rebuild::last(&client).await.unwrap();
+            let open = begun.is_some_and(|progress| !progress.ended);
+            if open && kill == 1 && round % 2 == 1 {
+                done(NAME, &["rebuild", "--abort"]);
+                aborts += 1;
+                assert_eq!(done(NAME, &["dump"]), before);
+            } else if open {
+                args = vec!["rebuild", "--resume", "--lead", "1", "--chunk-rows", "2500"];
+                continue;
+            }
+            args = vec!["rebuild", "sessions", "--lead", "1", "--chunk-rows", "2500"];
+        }
+        assert_eq!(done(NAME, &["dump"]), before, "names stay what they are");
+        if round % 2 == 0 {
+            done(NAME, &["rebuild", "--rollback"]);
+            done(NAME, &["rebuild", "--resume"]);
+        }
+        for kill in 0.. {
+            let number = if kill < 2 {
+                random.random_range(1..7)
+            } else {
+                usize::MAX
+            };
+            let end = tokio::task::spawn_blocking(move || {
+                killed_at(NAME, &["rebuild", "--finish"], number, Fate::HoldAfter)
+            })
+            .await
+            .unwrap();
+            let End::Killed(at) = end else { break };
+            kills.push(at);
+            done(NAME, &["unlock", "--force", "-q"]);
+            let last = housewright::rebuild::last(&client).await.unwrap();
+            if last.is_some_and(|progress| progress.ended) {
+                break;
+            }
+        }
+        assert_eq!(done(NAME, &["dump"]), before);
+    }
+    traffic.ended.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    inserts += traffic.inserts.load(Ordering::Relaxed);
+    reads += traffic.reads.load(Ordering::Relaxed);
+    let sessions = assert_right(&client).await;
+    println!(
+        "{rounds} rounds, {} kills, {aborts} aborts, {inserts} inserts, {reads} reads: {sessions} sessions, none lost, doubled or seen wrong",
+        kills.len()
+    );
+    println!("killed at:\n  {}", kills.join("\n  "));
+    assert!(inserts > 20 && reads > 5 && kills.len() > 2);
+    assert!(!everything(&client).await.contains("housewright_stage"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aborted_at_every_statement_it_leaves_no_trace() {
+    const NAME: &str = "rebuild_abort";
+    let client = database_with_schema(NAME).await;
+    seed(&client, 300).await;
+    let before = everything(&client).await;
+    let mut places = Vec::new();
+    for number in 1.. {
+        let fate = [Fate::HoldBefore, Fate::HoldAfter, Fate::HoldDuring][number % 3];
+        let args = [
+            "rebuild",
+            "sessions",
+            "--lead",
+            "0",
+            "--chunk-rows",
+            "100000",
+        ];
+        let end = killed_at(NAME, &args, number, fate);
+        let End::Killed(at) = end else {
+            // Swapped: even that is taken back.
+            done(NAME, &["rebuild", "--abort"]);
+            assert_eq!(everything(&client).await, before);
+            break;
+        };
+        done(NAME, &["unlock", "--force", "-q"]);
+        let abort = run(NAME, &["rebuild", "--abort"]);
+        let said = String::from_utf8_lossy(&abort.stderr).into_owned();
+        assert!(
+            abort.status.success() || said.contains("there is no rebuild to abort"),
+            "{number} {at}: {said}"
+        );
+        assert_eq!(everything(&client).await, before, "{number} {fate:?} {at}");
+        places.push(format!("{fate:?} {at}"));
+    }
+    println!(
+        "aborted at {} places:\n  {}",
+        places.len(),
+        places.join("\n  ")
+    );
+    assert!(places.len() > 20, "{places:?}");
+    assert_right(&client).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_insert_that_takes_longer_than_the_cut_is_ahead_moves_the_cut() {
+    const NAME: &str = "rebuild_slow";
+    let client = database(NAME).await;
+    // A DEFAULT is computed for each block, so that one INSERT has rows on both sides of a cut.
+    for statement in [
+        "CREATE TABLE raw (k UInt8, n UInt64, at DateTime64(6, 'UTC') DEFAULT now64(6)) ENGINE = MergeTree ORDER BY k",
+        "CREATE TABLE sums (k UInt8, n UInt64) ENGINE = SummingMergeTree ORDER BY k",
+        "CREATE MATERIALIZED VIEW sums_mv TO sums AS SELECT k, sum(n) AS n FROM raw GROUP BY k",
+        "CREATE VIEW totals AS SELECT k, sum(n) AS n FROM sums GROUP BY k",
+        "INSERT INTO raw (k, n) SELECT number % 5, number FROM numbers(1000)",
+    ] {
+        execute(&client, statement).await;
+    }
+    let slow = {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let query = Query::new("INSERT INTO raw (k, n) FORMAT JSONEachRow")
+                .setting("async_insert", "0")
+                .setting("max_insert_block_size", "10")
+                .setting("min_insert_block_size_rows", "1")
+                .setting("min_insert_block_size_bytes", "1");
+            let mut insert = client.insert(&query);
+            for _ in 0..30 {
+                let rows = "{\"k\":7,\"n\":1}\n".repeat(20);
+                insert.send(rows.into()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            insert.end().await.unwrap();
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let output = done(
+        NAME,
+        &[
+            "rebuild",
+            "totals",
+            "--lead",
+            "0",
+            "--received-at",
+            "at",
+            "--format",
+            "json",
+        ],
+    );
+    slow.await.unwrap();
+    let cuts = output
+        .lines()
+        .filter(|line| line.contains(r#""step":"cut""#))
+        .count();
+    assert!(cuts > 1, "the first cut was too early:\n{output}");
+    assert_eq!(
+        table(&client, "SELECT k, n FROM totals ORDER BY k").await,
+        table(
+            &client,
+            "SELECT k, sum(n) AS n FROM raw GROUP BY k ORDER BY k"
+        )
+        .await
+    );
+    assert_eq!(
+        table(&client, "SELECT n FROM totals WHERE k = 7").await,
+        "600"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_differs_is_not_swapped_in() {
+    const NAME: &str = "rebuild_differs";
+    let client = database_with_schema(NAME).await;
+    seed(&client, 300).await;
+    let before = everything(&client).await;
+    // Killed before the comparison; then a row is taken from the new state, and one is counted twice.
+    let mut number = 8;
+    loop {
+        let args = ["rebuild", "sessions", "--lead", "0"];
+        let end = killed_at(NAME, &args, number, Fate::HoldBefore);
+        let End::Killed(at) = end else { unreachable!() };
+        done(NAME, &["unlock", "--force", "-q"]);
+        if at.contains("housewright_check") {
+            break;
+        }
+        done(NAME, &["rebuild", "--abort"]);
+        number += 1;
+    }
+    execute(
+        &client,
+        "INSERT INTO sessions_v1__housewright_2 (project_id, session_id, anonymous_id, started_at, ended_at, event_count, pageview_count, user, entry) SELECT project_id, session_id, anonymous_id, started_at, ended_at, 1, 0, user, entry FROM sessions_v1__housewright_2 FINAL WHERE session_id = 'long'",
+    )
+    .await;
+    let output = run(NAME, &["rebuild", "--resume"]);
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8_lossy(&output.stderr), @"
+    error[parity]: 1 row of `sessions_v1__housewright_2` differs from a recomputation from `events`; readers were not swapped
+     |
+     = note: project_id p0, session_id long, anonymous_id tie: event_count should be 1200 and is 1201
+     = help: was a server killed during an INSERT, or were rows deleted from the source? `housewright rebuild --abort`, and begin again; `--resume` only compares again
+    ");
+    let readers = table(&client, "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' AND create_table_query LIKE '%__housewright_%'").await;
+    assert_eq!(readers, "");
+    done(NAME, &["rebuild", "--abort"]);
+    assert_eq!(everything(&client).await, before);
+}
+
+/// A server of its own, which can be killed.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(sandbox: &Sandbox) -> Self {
+        let mut child = sandbox
+            .command(&[
+                "serve",
+                "--port",
+                "0",
+                "--path",
+                "data",
+                "--no-password",
+                "--apply",
+            ])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+        Self {
+            child,
+            url: line.trim().to_owned(),
+        }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_dies_while_a_chunk_is_moved_begins_history_again() {
+    let sandbox = Sandbox::new();
+    sandbox.migration("0001_all.sql", "-- migrate:up\nCREATE TABLE raw (k UInt8, n UInt64, at DateTime64(6, 'UTC') MATERIALIZED now64(6)) ENGINE = MergeTree PARTITION BY k ORDER BY n;\nCREATE TABLE sums (k UInt8, n UInt64) ENGINE = SummingMergeTree PARTITION BY k ORDER BY k;\nCREATE MATERIALIZED VIEW sums_mv TO sums AS SELECT k, sum(n) AS n FROM raw GROUP BY k;\nCREATE VIEW totals AS SELECT k, sum(n) AS n FROM sums GROUP BY k;\nINSERT INTO raw (k, n) SELECT number % 3, number FROM numbers(1000);\n");
+    let server = Server::start(&sandbox);
+    // The second of the three partitions is being moved.
+    let moves = AtomicUsize::new(0);
+    let proxy = Proxy::start(&server.url, move |request| {
+        let moving = request.sql().contains("MOVE PARTITION");
+        if moving && moves.fetch_add(1, Ordering::SeqCst) == 1 {
+            Fate::HoldBefore
+        } else {
+            Fate::Pass
+        }
+    });
+    let args = ["rebuild", "totals", "--lead", "1"];
+    let mut child = sandbox
+        .command(&args)
+        .args(["--url", &proxy.url])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    proxy.held(Duration::from_mins(2)).unwrap();
+    server.kill();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let server = Server::start(&sandbox);
+    let run = |args: &[&str]| {
+        let output = sandbox
+            .command(args)
+            .args(["--url", &server.url])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["unlock", "--force"]);
+    let output = run(&["rebuild", "--resume", "--lead", "1", "--format", "json"]);
+    assert!(output.contains(r#""step":"again""#), "{output}");
+    assert!(output.contains(r#""step":"swapped""#), "{output}");
+    run(&["rebuild", "--finish"]);
+    let config = housewright::config::Server {
+        url: server.url.clone(),
+        password: None,
+        ..engine().clone()
+    };
+    let client = Client::new(&config, "default").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let totals = runtime.block_on(table(&client, "SELECT k, n FROM totals ORDER BY k"));
+    assert_eq!(totals, "0 | 166833\n1 | 166167\n2 | 166500");
+    server.kill();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_deletion_on_request_the_person_is_gone_and_names_stay() {
+    const NAME: &str = "rebuild_deletion";
+    let sandbox = Sandbox::new();
+    for name in ["0001_events.sql", "0002_sessions.sql", "0003_sources.sql"] {
+        sandbox.migration(
+            name,
+            &fs_err::read_to_string(schema().join("migrations").join(name)).unwrap(),
+        );
+    }
+    sandbox.write(
+        "schema/housewright.toml",
+        format!("database = \"{NAME}\"\n"),
+    );
+    let within = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.args(["--url", &engine().url]).env(
+            "HOUSEWRIGHT_PASSWORD",
+            engine().password.as_ref().unwrap().expose(),
+        );
+        command
+    };
+    let client = database(NAME).await;
+    assert!(within(&["repair", "-q"]).status().unwrap().success());
+    assert!(within(&["apply", "-q"]).status().unwrap().success());
+    execute(&client, "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id, user_id) VALUES ('p', '1', '2026-05-01 10:00:00', '$pageview', 'a', 's', NULL), ('p', '2', '2026-05-01 10:01:00', 'signup', 'a', 's', 'user_42'), ('p', '3', '2026-05-02 10:00:00', 'x', 'a', 't', 'user_42')").await;
+    execute(&client, "ALTER TABLE events DELETE WHERE project_id = 'p' AND user_id = 'user_42' SETTINGS mutations_sync = 1").await;
+    let sessions = "SELECT session_id, user_id, event_count FROM sessions ORDER BY session_id";
+    assert_eq!(
+        table(&client, sessions).await,
+        "s | user_42 | 2\nt | user_42 | 1"
+    );
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\b[\d.]+ [KMGT]iB\b", "[BYTES]");
+    let bytes = settings.bind_to_scope();
+    snapshot!(within(&["rebuild", "sessions", "--dry-run"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_deletion on http://[ADDRESS]/: `sessions` is re-aggregated beside itself, because its definition stays
+
+      1  make sessions_v1__housewright_2 beside sessions_v1, and a view that feeds it from `events`
+      2  choose a cut of received_at some seconds ahead, and wait for every INSERT that began before it
+      3  aggregate what was received before the cut: about 1 row ([BYTES]) in 1 chunk
+      4  compare every row of sessions_v1__housewright_2 with a recomputation from `events`
+      5  let the readers read it: sessions, sources
+
+    the copy needs about [BYTES] on disk; [BYTES] are free
+
+    ----- stderr -----
+    ");
+    drop(bytes);
+    snapshot!(within(&["rebuild", "sessions", "--lead", "1"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_deletion on http://[ADDRESS]/: `sessions` is rebuilt: sessions, sources now read sessions_v1__housewright_2, in [DURATION]
+    sessions_v1 is kept, and fed: `housewright rebuild --rollback` lets readers go back to it, `--finish` lets it go
+
+    ----- stderr -----
+    rebuilding `sessions`: sessions_v1__housewright_2 beside sessions_v1, from `events`
+      cut at [TIME]
+      what comes in from then on feeds both sides
+      everything from before is there
+      history: 1 row in 1 chunk
+      1 row is the same as a recomputation from `events`
+      readers read the new side
+    ");
+    assert_eq!(table(&client, sessions).await, "s | null | 1");
+    snapshot!(within(&["rebuild", "sessions"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the rebuild of `sessions` is not finished: readers read the new side, the old one is kept
+      `housewright rebuild --resume` goes on, `--finish` lets the old side go once readers are swapped, `--abort` takes all of it back
+    ");
+    snapshot!(within(&["rebuild", "--rollback"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_deletion on http://[ADDRESS]/: `sessions`: sessions, sources read sessions_v1 again, in [DURATION]
+    sessions_v1__housewright_2 is kept, and fed: `housewright rebuild --resume` compares and swaps again, `--abort` lets it go
+
+    ----- stderr -----
+      readers read the old side
+    ");
+    assert_eq!(
+        table(&client, sessions).await,
+        "s | user_42 | 2\nt | user_42 | 1"
+    );
+    snapshot!(within(&["rebuild", "--finish"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the rebuild of `sessions` cannot be finished: readers read the old side again
+      `housewright rebuild --resume` brings it to the swap of the readers first
+    ");
+    assert!(
+        within(&["rebuild", "--resume", "-q"])
+            .status()
+            .unwrap()
+            .success()
+    );
+
+    // Until the old side is gone a migration could reach either of two; afterwards the files' name is enough.
+    sandbox.migration("0004_signups.sql", "-- migrate:up\nALTER TABLE sessions_v1 ADD COLUMN signups SimpleAggregateFunction(sum, UInt64);\n-- migrate:down\nALTER TABLE sessions_v1 DROP COLUMN signups;\n");
+    assert!(within(&["repair", "-q"]).status().unwrap().success());
+    snapshot!(within(&["apply"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuilding]: statement 1 of 0004_signups is about `sessions_v1`, of which two generations stand
+     --> schema/migrations/0004_signups.sql:2:1
+      |
+    2 | ALTER TABLE sessions_v1 ADD COLUMN signups SimpleAggregateFunction(sum, UInt64);
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was executed
+      = help: bring the rebuild to its end first: `housewright rebuild --finish`, or `--abort`
+    ");
+    snapshot!(within(&["rebuild", "--finish"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_deletion on http://[ADDRESS]/: `sessions` is rebuilt; the old side is gone, in [DURATION]
+
+    ----- stderr -----
+      letting sessions_v1 go
+    ");
+    snapshot!(within(&["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_deletion on http://[ADDRESS]/: 1 statement executed in [DURATION]
+
+    ----- stderr -----
+      0004_signups 1/1  ALTER TABLE … ADD COLUMN sessions_v1  [DURATION]
+    ");
+    snapshot!(within(&["drift"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_deletion on http://[ADDRESS]/ is what the 4 migrations made that were applied there: 7 objects
+
+    ----- stderr -----
+    ");
+    snapshot!(within(&["rollback", "--allow-destructive"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_deletion on http://[ADDRESS]/: 1 statement executed in [DURATION]
+
+    ----- stderr -----
+      0004_signups down 1/1  ALTER TABLE … DROP COLUMN sessions_v1  [DURATION]
+    ");
+    assert_eq!(table(&client, sessions).await, "s | null | 1");
+    let names = "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'sessions%' ORDER BY name";
+    assert_eq!(
+        table(&client, names).await,
+        "sessions\nsessions_v1__housewright_2\nsessions_v1_mv__housewright_2"
+    );
+    // And all of it down to nothing, by the files' names.
+    let down = within(&["rollback", "--to", "0", "--allow-destructive", "-q"]);
+    assert!({ down }.status().unwrap().success());
+    assert_eq!(table(&client, names).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_in_the_way_is_said_before_anything_is_made() {
+    const NAME: &str = "rebuild_refused";
+    let client = database(NAME).await;
+    for statement in [
+        "CREATE TABLE plain (k UInt8) ENGINE = MergeTree ORDER BY k TTL toDate(k) + INTERVAL 90 YEAR",
+        "CREATE TABLE state (k UInt8, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k",
+        "CREATE MATERIALIZED VIEW state_mv TO state AS SELECT k, count() AS n FROM plain GROUP BY k",
+        "CREATE MATERIALIZED VIEW inside ENGINE = SummingMergeTree ORDER BY k AS SELECT k, count() AS n FROM plain GROUP BY k",
+        "CREATE TABLE stamped (k UInt8, at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY k",
+        "CREATE TABLE other (k UInt8, n UInt64) ENGINE = SummingMergeTree ORDER BY k",
+        "CREATE MATERIALIZED VIEW other_mv TO other AS SELECT k, count() AS n FROM stamped GROUP BY k",
+        "CREATE TABLE further (k UInt8) ENGINE = MergeTree ORDER BY k",
+        "CREATE MATERIALIZED VIEW further_mv TO further AS SELECT k FROM other",
+        "CREATE VIEW reader AS SELECT k, n FROM other FINAL",
+        "CREATE VIEW both AS SELECT k, n FROM other UNION ALL SELECT k, n FROM state",
+    ] {
+        execute(&client, statement).await;
+    }
+    let before = everything(&client).await;
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "nothing"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: there is no `nothing` in this database
+      its materialized views: further_mv, inside, other_mv, state_mv
+    ");
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "plain"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `plain` cannot be rebuilt: no materialized view of this database feeds it
+      name a materialized view with TO, its table, or a view that reads that table; nothing was changed
+    ");
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "inside"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `inside` cannot be rebuilt: `inside` has no TO table in this database
+      make the view TO a table of this database; nothing was changed
+    ");
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "both"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `both` reads several states, and one is rebuilt at a time: other, state
+      name one of them; nothing was changed
+    ");
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "state_mv"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuild]: `plain` has no column in which the server writes when it took a row, so there is no safe place to cut history from what comes in
+     |
+     = note: nothing was changed
+     = help: add one: ALTER TABLE plain ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE plain MATERIALIZE COLUMN received_at; ALTER TABLE plain MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6)
+
+    error[rebuild]: `plain` has a TTL: what it let go is in `state` and could not be made anew
+     |
+     = note: nothing was changed
+     = help: if that may go from the state too, say `--allow-shorter-history`
+    ");
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "reader"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuild]: which column of `stamped` says when the server took a row is not certain: at
+     |
+     = note: nothing was changed
+     = help: if no client ever sends it, say `--received-at at`; surer is ALTER TABLE stamped MODIFY COLUMN at … MATERIALIZED now64(6)
+
+    error[rebuild]: `further_mv` (MaterializedView) reads `other` and would go on with the old one
+     |
+     = note: nothing was changed
+     = help: drop it before, and make it anew after `rebuild --finish`
+    ");
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "--resume"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: there is no rebuild to go on with
+      `housewright rebuild VIEW` begins one
+    ");
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "--abort", "--finish"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the argument '--abort' cannot be used with '--finish'
+
+    Usage: housewright rebuild --abort [VIEW]
+
+    For more information, try '--help'.
+    ");
+    assert_eq!(everything(&client).await, before);
+}
