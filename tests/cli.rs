@@ -1269,8 +1269,8 @@ fn the_help_is_a_manual() {
 
     Exit codes:
       0  done, nothing to report
-      1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, or something pending with
-      `status --check`
+      1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, `rebuild`, or something
+         pending with `status --check`
       2  usage, or an invalid project
       3  ClickHouse refused, or could not be reached
       4  locked by another run
