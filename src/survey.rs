@@ -212,10 +212,26 @@ async fn collect(
         n: u64,
         distinct: u64,
     }
+    #[derive(Deserialize)]
+    struct Empty {
+        name: String,
+    }
     let moving = moving(definitions, lineage);
+    let empty = Query::new(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND total_rows = 0",
+    );
+    let empty: BTreeSet<String> = client
+        .rows::<Empty>(&empty)
+        .await?
+        .into_iter()
+        .map(|row| row.name)
+        .collect();
     let mut samples = BTreeMap::new();
     for object in &catalog.objects {
-        if !matches!(object.kind, Kind::Table | Kind::View) || moving.contains(&object.name) {
+        if !matches!(object.kind, Kind::Table | Kind::View)
+            || moving.contains(&object.name)
+            || empty.contains(&object.name)
+        {
             continue;
         }
         for column in &object.columns {
