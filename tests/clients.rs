@@ -49,9 +49,10 @@ fn with_endpoint<'a>(command: &'a mut Command, database: &str) -> &'a mut Comman
         .env("CLICKHOUSE_DATABASE", database)
 }
 
-#[tokio::test]
-async fn clickhouse_connect_is_content() {
-    database("clients_python").await;
+/// A Python with clickhouse-connect in it.
+fn python() -> Utf8PathBuf {
+    static INSTALLS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = INSTALLS.lock();
     let venv = home("python");
     let python = venv.join("bin/python");
     let mark = venv.join("installed-1.12.0");
@@ -73,6 +74,13 @@ async fn clickhouse_connect_is_content() {
         );
         fs_err::write(&mark, "").unwrap();
     }
+    python
+}
+
+#[tokio::test]
+async fn clickhouse_connect_is_content() {
+    database("clients_python").await;
+    let python = python();
     let said = run(
         with_endpoint(&mut Command::new(&python), "clients_python").arg(script("connect.py")),
         "clickhouse-connect",
@@ -80,9 +88,10 @@ async fn clickhouse_connect_is_content() {
     assert!(said.ends_with("all is well\n"), "{said}");
 }
 
-#[tokio::test]
-async fn the_node_client_is_content() {
-    database("clients_node").await;
+/// A directory in which node finds `@clickhouse/client`.
+fn node() -> Utf8PathBuf {
+    static INSTALLS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = INSTALLS.lock();
     let home = home("node");
     let mark = home.join("installed-1.23.1");
     if !mark.exists() {
@@ -105,6 +114,13 @@ async fn the_node_client_is_content() {
         );
         fs_err::write(&mark, "").unwrap();
     }
+    home
+}
+
+#[tokio::test]
+async fn the_node_client_is_content() {
+    database("clients_node").await;
+    let home = node();
     // A module is looked for beside the script.
     fs_err::copy(script("client.mjs"), home.join("client.mjs")).unwrap();
     let said = run(
@@ -186,4 +202,92 @@ async fn the_crate_is_content_with_and_without_validation_and_compression() {
             assert_eq!(count, 20_000);
         }
     }
+}
+
+/// A block of README.md in a language, under the playground's heading.
+fn block(language: &str) -> String {
+    let readme =
+        fs_err::read_to_string(Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md"))
+            .unwrap();
+    let playground = readme.split("### As a playground").nth(1).unwrap();
+    let block = playground
+        .split(&format!("```{language}\n"))
+        .nth(1)
+        .unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_playground_answers_as_the_readme_says() {
+    use std::io::BufRead as _;
+
+    let mut child = Command::new(support::program())
+        .args([
+            "serve",
+            "--seed",
+            "5000",
+            "--no-password",
+            "--port",
+            "0",
+            "-q",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("HOUSEWRIGHT_LIBCHDB", support::library())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut url)
+        .unwrap();
+    let port = url.trim().rsplit_once(':').unwrap().1.to_owned();
+    let here = |text: String| text.replace("8123", &port);
+
+    let python = run(
+        Command::new(python()).args(["-c", &here(block("python"))]),
+        "README's Python",
+    );
+    let home = node();
+    fs_err::write(home.join("readme.mjs"), here(block("js"))).unwrap();
+    let script = run(
+        Command::new("node").arg("readme.mjs").current_dir(&home),
+        "README's JavaScript",
+    );
+    assert_eq!(python, script);
+    assert_eq!(python.lines().count(), 3);
+    assert!(python.starts_with("direct "), "{python}");
+
+    // Seven days of a panel; by GET, and by POST with the credentials that data sources send.
+    let get = here(block("sh"));
+    let query = get
+        .split("query=")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let sent = |args: &[&str]| {
+        let url = format!("http://127.0.0.1:{port}/?database=millimetric&add_http_cors_header=1");
+        let mut command = Command::new("curl");
+        command.args(["-s", &url, "-d", query]).args(args);
+        run(&mut command, "curl")
+    };
+    let answers = [
+        run(Command::new("sh").args(["-c", &get]), "README's curl"),
+        sent(&["-u", "default:"]),
+        sent(&[
+            "-H",
+            "X-ClickHouse-User: default",
+            "-H",
+            "X-ClickHouse-Key:",
+        ]),
+    ];
+    for answer in answers {
+        let document: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(document["meta"][0]["name"], "time");
+        assert_eq!(document["data"].as_array().unwrap().len(), 7, "{answer}");
+        assert!(document["data"][0]["sessions"].as_u64().unwrap() > 10);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
