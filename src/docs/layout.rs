@@ -10,7 +10,7 @@ pub(crate) const HEIGHT: f64 = 50.0;
 /// Between two boxes of a layer.
 const ROW_GAP: f64 = 20.0;
 /// Between two layers.
-const LAYER_GAP: f64 = 64.0;
+const LAYER_GAP: f64 = 54.0;
 /// The sweeps over the layers, there and back.
 const SWEEPS: usize = 12;
 

@@ -14,7 +14,7 @@ const MARGIN: f64 = 12.0;
 const CHARACTER: f64 = 8.5;
 const SMALL: f64 = 6.4;
 /// What stands before and behind the name.
-const PADDING: f64 = 42.0;
+const PADDING: f64 = 39.0;
 /// The most characters of a name that are shown.
 const LONGEST: usize = 36;
 

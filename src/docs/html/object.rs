@@ -140,7 +140,8 @@ fn columns(out: &mut String, object: &Object, model: &Model) {
         .filter(|greatest| *greatest > 0);
     let _ = writeln!(
         out,
-        "<div class=\"cols\"><table><thead><tr><th scope=\"col\">Column</th><th scope=\"col\">Type</th><th scope=\"col\">Meaning</th><th scope=\"col\">Comes from</th>{}</tr></thead><tbody>",
+        "<div class=\"cols{}\"><table><thead><tr><th scope=\"col\">Column</th><th scope=\"col\">Type</th><th scope=\"col\">Meaning</th><th scope=\"col\">Comes from</th>{}</tr></thead><tbody>",
+        if greatest.is_some() { " held" } else { "" },
         if greatest.is_some() {
             "<th scope=\"col\">On disk</th>"
         } else {
@@ -219,12 +220,20 @@ fn origin(column: &Column, object: &Object, model: &Model) -> String {
         out.push_str(&places.join(", "));
     } else if !column.default.is_empty() {
         let how = match column.default.as_str() {
-            "DEFAULT" => "sent, or ",
-            "ALIAS" => "computed when read: ",
-            "EPHEMERAL" => "only sent, not kept: ",
-            _ => "made when written: ",
+            "DEFAULT" => "sent, or made when written",
+            "ALIAS" => "computed when read",
+            "EPHEMERAL" => "only sent, not kept",
+            _ => "made when written",
         };
-        let _ = write!(out, "{how}<code>{}</code>", text(&column.expression));
+        let expression = text(&column.expression);
+        let _ = if column.expression.chars().count() > LONG {
+            write!(
+                out,
+                "<details class=\"how\"><summary>{how}</summary><code>{expression}</code></details>"
+            )
+        } else {
+            write!(out, "{how}: <code>{expression}</code>")
+        };
     } else if column.trace.steps.is_empty() {
         if object.kind == DefinitionKind::Table && object.from.is_empty() {
             out.push_str("<span class=\"quiet\">as sent</span>");
@@ -334,7 +343,7 @@ fn size(out: &mut String, bytes: u64, uncompressed: u64, greatest: u64) {
         share(uncompressed),
         share(bytes),
         self::bytes(bytes),
-        ratio(bytes, uncompressed)
+        ratio(bytes, uncompressed).trim_end_matches(" compressed")
     );
 }
 
