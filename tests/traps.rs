@@ -57,7 +57,10 @@ const MEANT: (&str, &str) = (
     "index_granularity = 2048, allow_dimensions_outside_sorting_key = 1",
 );
 const STARTED_TYPE: &str = "started_at     SimpleAggregateFunction(min,";
-const STARTED: &str = "min(e.timestamp) AS started_at";
+const STARTED: &str =
+    "fromUnixTimestamp64Milli(min(toUnixTimestamp64Milli(e.timestamp)), 'UTC') AS started_at";
+const ENDED: &str =
+    "fromUnixTimestamp64Milli(max(toUnixTimestamp64Milli(e.timestamp)), 'UTC') AS ended_at";
 const COUNT_TYPE: &str = "event_count    SimpleAggregateFunction(sum, UInt64)";
 const COUNT: &str = "count() AS event_count";
 const USER_TYPE: &str = "user           SimpleAggregateFunction(max,";
@@ -290,16 +293,24 @@ fn time_and_count_traps() -> Vec<Trap> {
                     "ended_at       SimpleAggregateFunction(max,",
                     "ended_at SimpleAggregateFunction(anyLast,",
                 ),
-                (
-                    "max(e.timestamp) AS ended_at",
-                    "anyLast(e.timestamp) AS ended_at",
-                ),
+                (ENDED, "anyLast(e.timestamp) AS ended_at"),
             ],
         ),
         trap(
             "ended_at: forgotten in the trigger",
             "duration_in_whole_seconds",
-            &[("    max(e.timestamp) AS ended_at,\n", "")],
+            &[(
+                "    fromUnixTimestamp64Milli(max(toUnixTimestamp64Milli(e.timestamp)), 'UTC') AS ended_at,\n",
+                "",
+            )],
+        ),
+        trap(
+            "started_at and ended_at: of times, as a compiled GROUP BY compares them",
+            "clocks_far_off",
+            &[
+                (STARTED, "min(e.timestamp) AS started_at"),
+                (ENDED, "max(e.timestamp) AS ended_at"),
+            ],
         ),
         trap(
             "event_count: a plain column",

@@ -32,8 +32,8 @@ AS SELECT
     e.session_id AS session_id,
     e.anonymous_id AS anonymous_id,
     max(if(isNull(e.user_id) OR (e.user_id = ''), (toUInt8(0), toDateTime64(0, 3, 'UTC'), '', ''), (toUInt8(1), e.timestamp, e.event_id, assumeNotNull(e.user_id)))) AS user,
-    min(e.timestamp) AS started_at,
-    max(e.timestamp) AS ended_at,
+    fromUnixTimestamp64Milli(min(toUnixTimestamp64Milli(e.timestamp)), 'UTC') AS started_at,
+    fromUnixTimestamp64Milli(max(toUnixTimestamp64Milli(e.timestamp)), 'UTC') AS ended_at,
     count() AS event_count,
     countIf(e.event_name = '$pageview') AS pageview_count,
     min((e.timestamp, e.event_id, toString(e.source), toString(e.medium), toString(e.campaign), e.url, e.path, e.referrer, toString(e.country), toString(e.device_type), toString(e.browser), toString(e.os))) AS entry

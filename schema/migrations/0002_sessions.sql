@@ -38,8 +38,9 @@ AS SELECT
     max(if(isNull(e.user_id) OR e.user_id = '',
         (toUInt8(0), toDateTime64(0, 3, 'UTC'), '', ''),
         (toUInt8(1), e.timestamp, e.event_id, assumeNotNull(e.user_id)))) AS user,
-    min(e.timestamp) AS started_at,
-    max(e.timestamp) AS ended_at,
+    -- Of numbers: in a GROUP BY that it has compiled, ClickHouse 26.7 takes a time before 1970 for the latest of all.
+    fromUnixTimestamp64Milli(min(toUnixTimestamp64Milli(e.timestamp)), 'UTC') AS started_at,
+    fromUnixTimestamp64Milli(max(toUnixTimestamp64Milli(e.timestamp)), 'UTC') AS ended_at,
     count() AS event_count,
     countIf(e.event_name = '$pageview') AS pageview_count,
     min((e.timestamp, e.event_id, toString(e.source), toString(e.medium), toString(e.campaign), e.url, e.path, e.referrer,
