@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
-use housewright::clickhouse::Client;
+use housewright::clickhouse::{Client, Query};
 use housewright::diagnostic::Diagnostic;
 use housewright::drift::Bench;
 use housewright::lint::{Levels, Rule, judge, rules};
@@ -175,6 +175,28 @@ async fn our_own_schema_has_nothing_to_report() {
     let (history, end) = bench.history(&migrations, true).await.unwrap();
     assert_eq!(judge(&history, &Levels::default()), []);
     assert_eq!(end.unwrap().len(), 7);
+}
+
+/// The functions that a rule knows are the engine's, and the engine says so of each.
+#[tokio::test]
+async fn functions_that_answer_differently_each_time_are_those_of_the_engine() {
+    let text = fs_err::read_to_string(root("src/lint/rules/nondeterministic_view.rs")).unwrap();
+    let list = text.split("const VARIES").nth(1).unwrap();
+    let list = list.split("];").next().unwrap();
+    let names: Vec<String> = list
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect();
+    assert!(names.len() > 40);
+    let engine = Client::new(support::engine(), "default").unwrap();
+    let query = Query::new(
+        "SELECT arrayFilter(x -> x NOT IN (SELECT lower(name) FROM system.functions WHERE deterministic = 0), {names:Array(String)}) AS others",
+    )
+    .texts("names", names);
+    let rows: Vec<serde_json::Value> = engine.rows(&query).await.unwrap();
+    assert_eq!(rows[0]["others"], serde_json::json!([]));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{Kind, words};
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::lint::found::Finding;
-use crate::lint::{Check, Found, History, Moment, Rule, State, Table, View, rule, rules, touched};
+use crate::lint::{
+    Check, Entry, Found, History, Moment, Rule, State, Table, View, rule, rules, touched,
+};
 use crate::migration::Migration;
 use crate::sql::{Allowance, Span, Statement, allowances, allowances_above};
 
@@ -85,7 +87,12 @@ pub fn judge(history: &History<'_>, levels: &Levels) -> Vec<Diagnostic> {
         let Some(level) = levels.of_rule(rule) else {
             continue;
         };
-        for (finding, place) in findings(rule, history) {
+        for (finding, place) in of_sequence(rule, history) {
+            court.pass(rule, level, &finding, place);
+        }
+    }
+    for (rule, finding, place) in of_end(history) {
+        if let Some(level) = levels.of_rule(rule) {
             court.pass(rule, level, &finding, place);
         }
     }
@@ -99,7 +106,8 @@ pub fn judge(history: &History<'_>, levels: &Levels) -> Vec<Diagnostic> {
     findings
 }
 
-fn findings<'a>(rule: &Rule, history: &'a History<'_>) -> Vec<(Finding, Place<'a>)> {
+/// What a rule about statements and sections finds.
+fn of_sequence<'a>(rule: &Rule, history: &'a History<'_>) -> Vec<(Finding, Place<'a>)> {
     let mut all = Vec::new();
     match rule.check {
         Check::Statement(check) => {
@@ -132,16 +140,23 @@ fn findings<'a>(rule: &Rule, history: &'a History<'_>) -> Vec<(Finding, Place<'a
                 }));
             }
         }
-        Check::Table(_) | Check::View(_) => {
-            let Some(end) = history.end() else {
-                return all;
-            };
-            for entry in end.entries() {
+        Check::Table(_) | Check::View(_) => {}
+    }
+    all
+}
+
+/// What the rules about tables and views find where the sequence ends.
+fn of_end<'a>(history: &'a History<'_>) -> Vec<(&'static Rule, Finding, Place<'a>)> {
+    let mut all = Vec::new();
+    let Some(end) = history.end() else {
+        return all;
+    };
+    for entry in end.entries() {
+        for (rule, findings) in about(entry, end, rules()) {
+            for finding in findings {
                 let name = &entry.object.name;
-                for finding in about(rule, end, name) {
-                    if let Some(moment) = blame(rule, history, end, name, &finding) {
-                        all.push((finding, place(moment)));
-                    }
+                if let Some(moment) = blame(rule, history, end, name, &finding) {
+                    all.push((rule, finding, place(moment)));
                 }
             }
         }
@@ -157,24 +172,29 @@ fn place<'a>(moment: &'a Moment<'_>) -> Place<'a> {
     }
 }
 
-/// What a rule finds about one object.
-fn about(rule: &Rule, state: &State, name: &str) -> Vec<Finding> {
-    let mut found = Found::default();
-    if let Some(entry) = state.entry(name) {
-        match rule.check {
-            Check::Table(check) if entry.object.kind == Kind::Table => {
-                check(&Table::of(&entry.object, state), &mut found);
-            }
-            Check::View(check) if entry.is_view() => check(&View::of(entry, state), &mut found),
+/// What rules find about one object.
+fn about<'r>(entry: &Entry, state: &State, rules: &'r [Rule]) -> Vec<(&'r Rule, Vec<Finding>)> {
+    // Both are read from the definition once, for all rules.
+    let table = (entry.object.kind == Kind::Table).then(|| Table::of(&entry.object, state));
+    let view = entry.is_view().then(|| View::of(entry, state));
+    let mut all = Vec::new();
+    for rule in rules {
+        let mut found = Found::default();
+        match (rule.check, &table, &view) {
+            (Check::Table(check), Some(table), _) => check(table, &mut found),
+            (Check::View(check), _, Some(view)) => check(view, &mut found),
             _ => {}
         }
+        if !found.findings.is_empty() {
+            all.push((rule, found.findings));
+        }
     }
-    found.findings
+    all
 }
 
 /// The statement since which something is found.
 fn blame<'a>(
-    rule: &Rule,
+    rule: &'static Rule,
     history: &'a History<'_>,
     end: &State,
     name: &str,
@@ -192,9 +212,12 @@ fn blame<'a>(
             continue;
         }
         first = Some(moment);
-        let known = about(rule, before, name)
-            .iter()
-            .any(|earlier| earlier.message == finding.message);
+        let known = before.entry(name).is_some_and(|entry| {
+            about(entry, before, std::slice::from_ref(rule))
+                .iter()
+                .flat_map(|(_, findings)| findings)
+                .any(|earlier| earlier.message == finding.message)
+        });
         if !known {
             break;
         }

@@ -1,4 +1,4 @@
-//! A migration that names its own database.
+//! A migration that names a database.
 //!
 //! ## Why
 //!
@@ -18,8 +18,9 @@
 //! CREATE TABLE events (id String) ENGINE = MergeTree ORDER BY id;
 //! ```
 
+use crate::catalog::words;
 use crate::lint::{Check, Found, Moment};
-use crate::sql::{Kind, Span};
+use crate::sql::{Kind, Span, TokenKind};
 
 pub(super) const CHECK: Check = Check::Statement(check);
 
@@ -45,16 +46,61 @@ fn check(moment: &Moment<'_>, found: &mut Found) {
         return;
     }
     for object in header.objects.iter().chain(&header.target) {
-        if let Some(database) = &object.database {
+        let Some(database) = &object.database else {
+            continue;
+        };
+        let own = moment
+            .before
+            .as_ref()
+            .is_none_or(|before| before.database() == database);
+        let help = if own {
+            format!(
+                "write `{}`: the target says which database that is in",
+                object.name
+            )
+        } else {
+            format!(
+                "what is in `{database}` is on one target only, and neither compared nor taken back: give it a schema directory of its own"
+            )
+        };
+        found
+            .say(format!("`{object}` names its database, `{database}`"))
+            .at(object.span)
+            .help(help);
+    }
+    read(moment, found);
+}
+
+/// The tables of its own database that a query names in full.
+fn read(moment: &Moment<'_>, found: &mut Found) {
+    let Some(before) = &moment.before else { return };
+    let header = &moment.statement.header;
+    let words = words(moment.sql());
+    for four in words.windows(4) {
+        let [behind, database, dot, name] = four else {
+            continue;
+        };
+        let tables = ["FROM", "JOIN", "IN"].iter().any(|it| behind.is(it));
+        let named =
+            dot.kind == TokenKind::Dot && database.name().as_deref() == Some(before.database());
+        let known = header
+            .objects
+            .iter()
+            .chain(&header.target)
+            .any(|object| object.span.start == database.start);
+        if tables && named && !known {
+            let table = name.name().unwrap_or_default();
             found
-                .say(format!("`{object}` names its database, `{database}`"))
+                .say(format!(
+                    "the query names its database, `{}.{table}`",
+                    before.database()
+                ))
                 .at(Span {
-                    start: object.span.start,
-                    end: object.span.end,
+                    start: database.start,
+                    end: name.end,
                 })
                 .help(format!(
-                    "write `{}`: the target says which database that is in",
-                    object.name
+                    "write `{table}`: the target says which database that is in"
                 ));
         }
     }

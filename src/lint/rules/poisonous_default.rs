@@ -85,16 +85,15 @@ fn check(moment: &Moment<'_>, found: &mut Found) {
             }
         }
     }
-    for entry in after.entries() {
+    for object in &header.objects {
+        let Some(entry) = after.entry(&object.name) else {
+            continue;
+        };
         let view = View::of(entry, after);
         let Some(target) = view.target().filter(|_| view.is_trigger()) else {
             continue;
         };
-        let touches = header
-            .objects
-            .iter()
-            .any(|object| object.name == view.object.name);
-        if !touches || view.tree().is_none() || !target.merges() {
+        if view.tree().is_none() || !target.merges() {
             continue;
         }
         let written = outputs(&view);
