@@ -14,6 +14,7 @@ pub mod sql;
 // know
 pub mod catalog;
 pub mod clickhouse;
+pub mod cluster;
 pub mod engine;
 pub mod journal;
 

@@ -169,6 +169,8 @@ pub struct Step {
     pub allowance: Option<Allowance>,
     /// What it does on the target; known once the plan is weighed.
     pub effect: Option<Effect>,
+    /// What is sent instead of `sql`, where a cluster wants more said than the file says.
+    pub sent: Option<String>,
 }
 
 impl Step {
@@ -200,6 +202,7 @@ impl Step {
             down_sql: String::new(),
             allowance: None,
             effect: None,
+            sent: None,
         }
     }
 

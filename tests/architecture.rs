@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The rooms in the order in which data flows through them; a room may name only rooms above it.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 23] = [
     // read
     "sql",
     "config",
@@ -20,6 +20,7 @@ const ROOMS: [&str; 22] = [
     "seed", // know
     "clickhouse",
     "engine",
+    "cluster",
     "journal",
     "catalog", // decide
     "docs",

@@ -1211,7 +1211,7 @@ fn the_help_is_a_manual() {
       query           Ask one of the recipes of schema/queries; without a name, list them
       lint            Find what ClickHouse accepts and should not have been given
       check           Everything that CI should know of a schema, offline: files, sums, rules, up and
-                      down and up again, schema/current, view cases
+                      down and up again, schema/current, pages, view cases
       serve           Serve the embedded ClickHouse over its HTTP interface
       engine          Install the embedded ClickHouse (libchdb), or show where it is
       completions     Print the completions of a shell

@@ -105,6 +105,7 @@ impl Serve {
             user: "default".to_owned(),
             password: Some(Secret::new(key)),
             ca_file: None,
+            cluster: None,
         };
         Self { child, server }
     }

@@ -104,7 +104,6 @@ async fn state(client: &Client) -> String {
         "SELECT name, replaceAll(create_table_query, currentDatabase(), 'db') AS definition FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE 'housewright%' ORDER BY name",
         "SELECT * FROM tally ORDER BY ALL",
         "SELECT version, name, statement, statements, sha256, argMax(state, position) AS state FROM housewright_journal GROUP BY ALL ORDER BY ALL",
-        "SELECT name FROM system.tables WHERE database = currentDatabase() AND name = 'housewright_lock'",
     ] {
         state.push_str(&table(client, sql).await);
         state.push('\n');
@@ -202,6 +201,10 @@ async fn whatever_happens_to_a_request_the_next_apply_ends_where_an_undisturbed_
             }
             drop(proxy);
             again(&direct, &migrations, &mut ends).await;
+            if journal::holder(&direct).await.unwrap().is_some() {
+                // It could not be given back, and who has nothing to do takes no lock; it dies after its lease.
+                *ends.entry("left its lock to die").or_default() += 1;
+            }
             assert_eq!(
                 state(&direct).await,
                 expected,

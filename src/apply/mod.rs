@@ -5,6 +5,7 @@
 //! behind by more than one statement, and says which. Every step is an event; who shows it is not known here.
 
 pub mod baseline;
+mod distributed;
 mod judge;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Generations, Holdings};
 use crate::clickhouse::{Client, Query};
+use crate::cluster::{Place, adapted};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::journal::{Fact, Holder, Journal, Lock, LockError, Owner, State, Writer, holder};
 use crate::migration::Migrations;
 use crate::plan::{Basis, Options, Plan, Reach, Step};
@@ -54,6 +57,13 @@ pub enum Event<'a> {
         /// The statement.
         step: &'a Step,
     },
+    /// A statement goes on on servers of the cluster, which are waited for.
+    Following {
+        /// The statement.
+        step: &'a Step,
+        /// The servers, as `host:port`.
+        waiting: &'a [String],
+    },
     /// A statement was executed.
     Done {
         /// The statement.
@@ -77,6 +87,8 @@ pub struct Outcome {
     pub took: Duration,
     /// Whether it stopped early because it was asked to.
     pub stopped: bool,
+    /// How the definitions differ between the servers of a cluster, a line each.
+    pub differences: Vec<String>,
 }
 
 /// How a run ended badly, and how far it had come.
@@ -229,11 +241,20 @@ pub async fn perform(
 ) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let mut executed = Vec::new();
-    match run(client, work, owner, stop, events, &mut executed).await {
-        Ok(stopped) => Ok(Outcome {
+    let run = async {
+        let stopped = run(client, work, owner, stop, events, &mut executed).await?;
+        let differences = match client.cluster() {
+            Some(_) => crate::cluster::differences(client).await?,
+            None => Vec::new(),
+        };
+        Ok((stopped, differences))
+    };
+    match run.await {
+        Ok((stopped, differences)) => Ok(Outcome {
             executed,
             took: begun.elapsed(),
             stopped,
+            differences,
         }),
         Err(kind) => Err(Failure { kind, executed }),
     }
@@ -352,7 +373,7 @@ async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), Fail
     }
 }
 
-/// Weighs a plan on the target; nothing is written.
+/// Weighs a plan on the target, and says what is sent to a cluster; nothing is written. What cannot be sent there is refused.
 ///
 /// # Errors
 /// [`crate::clickhouse::Error`].
@@ -364,6 +385,22 @@ pub async fn weigh(
     let holdings = Holdings::read(client, &plan.databases()).await?;
     plan.weigh(&holdings, allow_destructive);
     plan.respect(&Generations::read(&client.read_only()).await?);
+    let place = Place::of(client).await?;
+    for step in &mut plan.steps {
+        let unique = format!("{:04}.{}", step.version, step.number);
+        match adapted(&step.sql, &place, &unique) {
+            Ok(sent) => step.sent = sent,
+            Err(reason) => plan.refusals.push(
+                Diagnostic::new(
+                    Severity::Error,
+                    reason.code,
+                    format!("{} cannot be sent there: {}", step.title(), reason.message),
+                )
+                .at(Some(step.location()))
+                .help(reason.help),
+            ),
+        }
+    }
     Ok(())
 }
 
@@ -396,7 +433,7 @@ impl Run<'_> {
             }
             events(Event::Started { step });
             let begun = Instant::now();
-            let answer = self.send(step).await;
+            let answer = self.send(step, stop, events).await;
             let took = begun.elapsed();
             if let Err(error) = answer {
                 return Err(self.failed(step, error, took).await);
@@ -434,18 +471,30 @@ impl Run<'_> {
         Ok(false)
     }
 
-    async fn send(&self, step: &Step) -> Result<(), crate::clickhouse::Error> {
+    async fn send(
+        &self,
+        step: &Step,
+        stop: &AtomicBool,
+        events: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<(), crate::clickhouse::Error> {
+        let sql = step.sent.as_ref().unwrap_or(&step.sql);
         // The names of what was made anew; an earlier statement may have dropped one.
         let sql = if self.generations.differ() {
-            Generations::read(self.client).await?.resolve(&step.sql)
+            Generations::read(self.client).await?.resolve(sql)
         } else {
-            step.sql.clone()
+            sql.clone()
         };
         let mut query = Query::new(sql).id(self.query_id(step));
         for (name, value) in &self.settings {
             query = query.setting(name, *value);
         }
         match &step.data {
+            None if step.sent.is_some() => {
+                distributed::send(self.client, query, stop, &mut |waiting| {
+                    events(Event::Following { step, waiting });
+                })
+                .await
+            }
             None => self.client.execute(&query).await,
             Some(data) => {
                 let mut insert = self.client.insert(&query);
@@ -463,7 +512,8 @@ impl Run<'_> {
         took: Duration,
     ) -> FailureKind {
         let step_of = || Box::new(step.clone());
-        if error.outcome_is_unknown() {
+        if error.outcome_is_unknown() || distributed::is_half_done(self.client, step, &error).await
+        {
             return FailureKind::InDoubt {
                 step: step_of(),
                 error,

@@ -109,8 +109,7 @@ async fn perform(
             crate::migration::SUM_FILE
         ));
     }
-    say(&outcome, task, connection, context);
-    Ok(ExitCode::SUCCESS)
+    Ok(say(&outcome, task, connection, context))
 }
 
 /// Does it, and says what happens; what goes wrong is said as well.
@@ -149,8 +148,13 @@ pub(crate) async fn carry_out(
     Err(Stop::said(code))
 }
 
-/// Says how it ended.
-pub(crate) fn say(outcome: &Outcome, task: Task, connection: &Connection, context: &Context) {
+/// Says how it ended, and with which exit code: 1 if the servers of a cluster do not agree.
+pub(crate) fn say(
+    outcome: &Outcome,
+    task: Task,
+    connection: &Connection,
+    context: &Context,
+) -> ExitCode {
     let (target, database) = (&connection.target, &connection.settings.database);
     let text = if context.printer.is_json() {
         report::apply::json(outcome, target, database)
@@ -158,6 +162,14 @@ pub(crate) fn say(outcome: &Outcome, task: Task, connection: &Connection, contex
         report::apply::human(outcome, task, target, database)
     };
     context.printer.data(&text);
+    let differences = report::apply::differences(outcome);
+    if differences.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    if !context.printer.is_json() {
+        context.printer.draw(&differences, None);
+    }
+    ExitCode::from(1)
 }
 
 /// Who has to act.
@@ -210,6 +222,13 @@ pub(crate) fn show_event(printer: &Printer, event: &Event<'_>) {
         Event::Waiting { holder } => printer.talk(&format!("waiting for {}", holder.owner)),
         Event::Locked => printer.detail("locked"),
         Event::Started { step } => printer.detail(&format!("executing {}", step.sql)),
+        Event::Following { step, waiting } => printer.talk(&format!(
+            "  {} {}/{}  waiting for {}",
+            title(step.version, &step.name),
+            step.number,
+            step.total,
+            waiting.join(", ")
+        )),
         Event::Done { step, took } => printer.talk(&format!(
             "  {}{} {}/{}  {} {}  {}",
             title(step.version, &step.name),

@@ -59,7 +59,7 @@ pub(crate) async fn show(task: Task, context: &Context) -> Result<ExitCode, Stop
         }
         let verdicts = if refusals.is_empty() {
             crate::apply::weigh(&connection.client, &mut plan, task.allows_destruction()).await?;
-            refusals.extend(plan.refusals.iter().cloned());
+            refusals.clone_from(&plan.refusals);
             crate::apply::judge(&connection.client, &plan.steps)
                 .await?
                 .unwrap_or_default()

@@ -52,8 +52,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
             patience: Duration::ZERO,
         };
         let outcome = carry_out(work, &connection, context).await?;
-        say(&outcome, task, &connection, context);
-        Ok(ExitCode::SUCCESS)
+        Ok(say(&outcome, task, &connection, context))
     }
     .await;
     connection.end().await;

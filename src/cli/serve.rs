@@ -153,6 +153,7 @@ async fn prepare(
         user: host.endpoint().user.clone(),
         password,
         ca_file: None,
+        cluster: None,
     };
     let client = Client::new(&server, "default")?;
     client

@@ -32,6 +32,7 @@ pub struct Client {
     inner: clickhouse::Client,
     url: String,
     database: String,
+    cluster: Option<String>,
     limits: Limits,
 }
 
@@ -138,6 +139,7 @@ impl Client {
             inner,
             url: server.url.clone(),
             database: database.to_owned(),
+            cluster: server.cluster.clone(),
             limits: Limits {
                 answer: ANSWER_TIMEOUT,
                 statement: None,
@@ -181,6 +183,12 @@ impl Client {
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
+    }
+
+    /// The cluster to whose servers statements are sent, if the target has one.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
     }
 
     /// The URL, without user and password.

@@ -64,6 +64,8 @@ pub struct TargetEntry {
     pub ca_file: Option<Utf8PathBuf>,
     /// This target's own database name.
     pub database: Option<String>,
+    /// The cluster to whose servers statements are sent, as `system.clusters` calls it.
+    pub cluster: Option<String>,
 }
 
 impl ConfigFile {

@@ -90,6 +90,8 @@ pub struct Server {
     pub password: Option<Secret>,
     /// The PEM file with the certificate authority to trust instead of the system's.
     pub ca_file: Option<Utf8PathBuf>,
+    /// The cluster to whose servers statements are sent.
+    pub cluster: Option<String>,
 }
 
 impl Server {
@@ -126,6 +128,7 @@ impl Server {
             ca_file: environment
                 .get("HOUSEWRIGHT_CA_FILE")
                 .map(Utf8PathBuf::from),
+            cluster: None,
         };
         Ok((server, parsed.database))
     }
@@ -165,6 +168,7 @@ impl Server {
                 .unwrap_or_else(|| "default".to_owned()),
             password,
             ca_file: entry.ca_file.clone(),
+            cluster: entry.cluster.clone(),
         })
     }
 }

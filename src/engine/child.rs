@@ -252,6 +252,7 @@ fn server(endpoint: &Endpoint, key: Secret) -> Server {
         user: endpoint.user.clone(),
         password: Some(key),
         ca_file: None,
+        cluster: None,
     }
 }
 

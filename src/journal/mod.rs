@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clickhouse::{Client, Query, literal};
+use crate::cluster::{engine, hosts, keep_house, on_cluster};
 
 pub use crate::journal::lock::{
     Holder, LEASE, Lock, LockError, Owner, TABLE as LOCK_TABLE, holder, unlock,
@@ -28,7 +29,11 @@ pub const REBUILD_TABLE: &str = "housewright_rebuild";
 const LAYOUT: u32 = 1;
 
 /// A fact that waits in a queue of the server's is not written down yet.
-const SETTINGS: [(&str, &str); 1] = [("async_insert", "0")];
+const SETTINGS: [(&str, &str); 2] = [
+    ("async_insert", "0"),
+    // Facts follow one another, also where several servers have to have them.
+    ("insert_quorum_parallel", "0"),
+];
 
 /// How long to wait before facts are written again; one entry a retry.
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
@@ -164,6 +169,11 @@ impl Journal {
         let query = Query::new(format!(
             "SELECT {COLUMNS}, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {TABLE} ORDER BY position"
         ));
+        let query = match client.cluster() {
+            // A replica that has not caught up says so instead of telling half of it.
+            Some(_) => query.setting("select_sequential_consistency", "1"),
+            None => query,
+        };
         match client.rows::<Fact>(&query).await {
             Ok(facts) => match facts.iter().find(|fact| fact.layout > LAYOUT) {
                 Some(fact) => Err(Error::Newer {
@@ -213,6 +223,8 @@ pub struct Writer {
     client: Client,
     position: u64,
     settings: Vec<(&'static str, &'static str)>,
+    /// How many servers of a cluster have to have a fact.
+    quorum: Option<String>,
 }
 
 impl Writer {
@@ -225,15 +237,24 @@ impl Writer {
             client: client.clone(),
             position: journal.position(),
             settings: Vec::new(),
+            quorum: None,
         };
         let settings = client.known(&SETTINGS).await;
         writer.settings = settings.map_err(|source| writer.error("write", source))?;
+        if client.cluster().is_some() {
+            // A fact counts when most servers have it, so that no server can be asked that a majority has overtaken.
+            let servers = hosts(client)
+                .await
+                .map_err(|source| writer.error("write", source))?;
+            writer.quorum = Some((servers.len() / 2 + 1).to_string());
+        }
         if journal.facts.is_empty() {
             let query = Query::new(format!(
-                "CREATE TABLE IF NOT EXISTS {TABLE} (\n    position UInt64,\n    layout UInt32,\n    recorded_at DateTime DEFAULT now(),\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    version UInt64,\n    name String,\n    file_sha256 String,\n    direction String,\n    statement UInt32,\n    statements UInt32,\n    sha256 String,\n    sql String,\n    down_sql String,\n    query_id String,\n    state String,\n    error_code Int32,\n    error String,\n    duration_ms UInt64\n) ENGINE = MergeTree ORDER BY position"
+                "CREATE TABLE IF NOT EXISTS {TABLE}{} (\n    position UInt64,\n    layout UInt32,\n    recorded_at DateTime DEFAULT now(),\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    version UInt64,\n    name String,\n    file_sha256 String,\n    direction String,\n    statement UInt32,\n    statements UInt32,\n    sha256 String,\n    sql String,\n    down_sql String,\n    query_id String,\n    state String,\n    error_code Int32,\n    error String,\n    duration_ms UInt64\n) ENGINE = {} ORDER BY position",
+                on_cluster(client),
+                engine(client, "journal")
             ));
-            client
-                .execute_again(&query)
+            keep_house(client, query)
                 .await
                 .map_err(|source| writer.error("create", source))?;
         }
@@ -252,11 +273,15 @@ impl Writer {
         let Some(last) = facts.last().cloned() else {
             return Ok(());
         };
+        let mut settings: Vec<(&str, &str)> = self.settings.clone();
+        if let Some(quorum) = &self.quorum {
+            settings.push(("insert_quorum", quorum));
+        }
         let mut attempt = 0;
         loop {
             let written = self
                 .client
-                .insert_rows(&format!("{TABLE} ({COLUMNS})"), &facts, &self.settings)
+                .insert_rows(&format!("{TABLE} ({COLUMNS})"), &facts, &settings)
                 .await;
             let Err(error) = written else { break };
             // A fact that stands there twice says no more than one, so what may be lost is written again.

@@ -228,8 +228,25 @@ pub fn json(outcome: &Outcome, target: &str, database: &str) -> String {
             .collect(),
         duration_ms: Some(outcome.took.as_millis()),
         error: None,
-        findings: Vec::new(),
+        findings: crate::report::diagnostics::json(&differences(outcome)),
     })
+}
+
+/// What the servers of a cluster do not agree on.
+#[must_use]
+pub fn differences(outcome: &Outcome) -> Vec<Diagnostic> {
+    outcome
+        .differences
+        .iter()
+        .map(|difference| {
+            Diagnostic::new(
+                Severity::Error,
+                "replicas-differ",
+                format!("the servers of the cluster do not agree: {difference}"),
+            )
+            .help("somebody changed one of them by hand, or one is away; bring it to what the others have, then `apply` again")
+        })
+        .collect()
 }
 
 /// A bad end, for a program.

@@ -45,6 +45,14 @@ pub fn human(plan: &Plan, task: Task, target: &str, database: &str) -> String {
         ]);
     }
     flush(&mut text, &mut table);
+    let sent: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter_map(|step| step.sent.as_deref())
+        .collect();
+    if !sent.is_empty() {
+        let _ = write!(text, "\nsent to the cluster:\n\n{};\n", sent.join(";\n"));
+    }
     text
 }
 
@@ -124,6 +132,9 @@ pub struct StepJson<'a> {
     class: &'a str,
     objects: &'a [String],
     sql: &'a str,
+    /// What is sent to a cluster instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<&'a str>,
     sha256: &'a str,
     effect: Option<EffectJson<'a>>,
 }
@@ -171,6 +182,7 @@ pub fn step(step: &Step) -> StepJson<'_> {
         class: step.class.label(),
         objects: &step.objects,
         sql: &step.sql,
+        sent: step.sent.as_deref(),
         sha256: &step.sha256,
         effect: step.effect.as_ref().map(|effect| EffectJson {
             class: effect.class.label(),

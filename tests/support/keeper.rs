@@ -33,7 +33,7 @@ impl Keeper {
         fs_err::write(
             dir.path().join("zoo.cfg"),
             format!(
-                "tickTime=500\ndataDir={}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n4lw.commands.whitelist=ruok\n",
+                "tickTime=500\ndataDir={}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n4lw.commands.whitelist=srvr\n",
                 dir.path()
             ),
         )
@@ -85,9 +85,10 @@ impl Keeper {
             .set_read_timeout(Some(Duration::from_secs(2)))
             .unwrap();
         let mut answer = String::new();
-        stream.write_all(b"ruok").is_ok()
+        // It is up before it takes sessions; its mode is only known when it does.
+        stream.write_all(b"srvr").is_ok()
             && stream.read_to_string(&mut answer).is_ok()
-            && answer == "imok"
+            && answer.contains("Mode: ")
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+pub(crate) mod cluster;
 pub(crate) mod keeper;
 pub(crate) mod proxy;
 pub(crate) mod sandbox;

@@ -36,7 +36,7 @@ const RETRIES: [Duration; 3] = [
 pub(super) async fn open(client: &Client) -> Result<Option<bool>, Error> {
     let create = Query::new(format!(
         "CREATE TABLE {TABLE} (key String, holder String, beat DateTime) ENGINE = KeeperMap({}) PRIMARY KEY key",
-        literal(&path(client.database()))
+        literal(&path(client.cluster(), client.database()))
     ));
     match client.execute_again(&create).await {
         Ok(()) => Ok(Some(true)),
@@ -166,10 +166,14 @@ fn strict(sql: String) -> Query {
 }
 
 /// Where in Keeper the lock of a database is: the name's own characters, the others as their code.
-fn path(database: &str) -> String {
+fn path(cluster: Option<&str>, database: &str) -> String {
     use std::fmt::Write as _;
     let mut path = "/housewright/".to_owned();
-    for c in database.chars() {
+    let name = cluster.map_or_else(
+        || database.to_owned(),
+        |cluster| format!("{cluster} {database}"),
+    );
+    for c in name.chars() {
         if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
             path.push(c);
         } else {
@@ -185,8 +189,9 @@ mod tests {
 
     #[test]
     fn two_databases_never_share_a_path() {
-        assert_eq!(path("shop"), "/housewright/shop");
-        assert_eq!(path("a/b"), "/housewright/a%2fb");
-        assert_ne!(path("a/b"), path("a%2fb"));
+        assert_eq!(path(None, "shop"), "/housewright/shop");
+        assert_eq!(path(None, "a/b"), "/housewright/a%2fb");
+        assert_eq!(path(Some("trio"), "shop"), "/housewright/trio%20shop");
+        assert_ne!(path(None, "a/b"), path(None, "a%2fb"));
     }
 }

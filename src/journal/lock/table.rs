@@ -4,12 +4,16 @@
 //! living run. Nothing in ClickHouse drops a table only if it says this or that, but a RENAME of two tables holds both names while it works
 //! and stops at the first that is not there. So every lock has a *badge*, an empty table with its owner's run in its name, made before it;
 //! badge and lock are renamed away together, badge first, and only the lock of exactly that run can be removed, once.
+//!
+//! In a cluster each of these statements is a distributed one: all servers execute them in the same order, so the one whose CREATE comes first
+//! is first everywhere.
 
 use std::time::Instant;
 
 use serde::Deserialize;
 
 use crate::clickhouse::{Client, Error, Query, literal};
+use crate::cluster::{brief, engine, keep_house, on_cluster};
 use crate::journal::lock::{
     BEAT, Found, LEASE, Owner, TABLE, TABLE_ALREADY_EXISTS, UNKNOWN_TABLE, owner_text,
 };
@@ -20,12 +24,20 @@ pub(super) async fn take(client: &Client, owner: &Owner) -> Result<bool, Error> 
     let holder = literal(&owner_text(owner));
     let badge = badge(&owner.run_id);
     let badge_is_made = Query::new(format!(
-        "CREATE TABLE IF NOT EXISTS {badge} (holder String DEFAULT {holder}) ENGINE = MergeTree ORDER BY tuple()"
+        "CREATE TABLE IF NOT EXISTS {badge}{} (holder String DEFAULT {holder}) ENGINE = MergeTree ORDER BY holder",
+        on_cluster(client)
     ));
-    client.execute_again(&badge_is_made).await?;
+    keep_house(client, badge_is_made.clone()).await?;
     let create = Query::new(format!(
-        "CREATE TABLE {TABLE} (holder String DEFAULT {holder}, beat DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY beat"
+        "CREATE TABLE {TABLE}{} (holder String DEFAULT {holder}, beat DateTime DEFAULT now()) ENGINE = {} ORDER BY beat",
+        on_cluster(client),
+        engine(client, &badge)
     ));
+    let create = if client.cluster().is_some() {
+        brief(create)
+    } else {
+        create
+    };
     match client.execute(&create).await {
         Ok(()) => {}
         // Our own CREATE may have been carried out by a request whose answer was lost.
@@ -46,7 +58,7 @@ pub(super) async fn take(client: &Client, owner: &Owner) -> Result<bool, Error> 
     }
     if begun.elapsed() > BEAT {
         // A run that stood still here may have had its badge swept away as litter.
-        client.execute_again(&badge_is_made).await?;
+        keep_house(client, badge_is_made).await?;
     }
     Ok(true)
 }
@@ -94,8 +106,11 @@ pub(super) async fn beat(client: &Client) -> Result<(), Error> {
 /// Removes the lock of exactly this run: whether it was this call that did.
 pub(super) async fn remove(client: &Client, owner: &Owner) -> Result<bool, Error> {
     let badge = badge(&owner.run_id);
-    let rename = format!("RENAME TABLE {badge} TO {badge}_badge, {TABLE} TO {badge}_lock");
-    let removed = match client.execute_again(&Query::new(rename)).await {
+    let rename = format!(
+        "RENAME TABLE {badge} TO {badge}_badge, {TABLE} TO {badge}_lock{}",
+        on_cluster(client)
+    );
+    let removed = match keep_house(client, Query::new(rename)).await {
         Ok(()) => true,
         Err(error) if error.is_code(TABLE_ALREADY_EXISTS) || error.is_code(UNKNOWN_TABLE) => false,
         Err(error) => return Err(error),
@@ -171,9 +186,8 @@ fn unquote(literal: &str) -> String {
 }
 
 async fn drop_table(client: &Client, table: &str) -> Result<(), Error> {
-    client
-        .execute_again(&Query::new(format!("DROP TABLE IF EXISTS {table}")))
-        .await
+    let drop = format!("DROP TABLE IF EXISTS {table}{}", on_cluster(client));
+    keep_house(client, Query::new(drop)).await
 }
 
 #[cfg(test)]
