@@ -62,6 +62,22 @@ async fn on_every_server(cluster: &Cluster, database: &str, sql: &str) -> Vec<St
     answers
 }
 
+/// Replicas have what the others have a moment later.
+async fn becomes(cluster: &Cluster, sql: &str, expected: [&str; 3]) {
+    let begun = std::time::Instant::now();
+    loop {
+        let answers = on_every_server(cluster, "shop", sql).await;
+        if answers == expected {
+            return;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_mins(1),
+            "{sql}: {answers:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_applied_is_applied_everywhere_and_can_be_seen_from_everywhere() {
     let mut cluster = Cluster::start().await;
@@ -114,25 +130,16 @@ async fn what_is_applied_is_applied_everywhere_and_can_be_seen_from_everywhere()
         definitions[0].contains("ReplicatedMergeTree"),
         "{definitions:?}"
     );
-    assert_eq!(
-        on_every_server(&cluster, "shop", "SELECT count() AS n FROM events").await,
-        ["3", "3", "0"],
-        "rows go to the shard that was asked, and to its replicas"
-    );
+    // Rows go to the shard that was asked, and to its replicas.
+    becomes(&cluster, "SELECT count() AS n FROM events", ["3", "3", "0"]).await;
     // Every server has the journal, and nobody a lock.
-    assert_eq!(
-        on_every_server(
-            &cluster,
-            "shop",
-            "SELECT count() AS facts FROM housewright_journal"
-        )
-        .await,
-        ["8", "8", "8"]
-    );
-    assert_eq!(
-        on_every_server(&cluster, "shop", "SELECT count() AS locks FROM system.tables WHERE database = 'shop' AND name LIKE 'housewright_lock%'").await,
-        ["0", "0", "0"]
-    );
+    becomes(
+        &cluster,
+        "SELECT count() AS facts FROM housewright_journal",
+        ["8", "8", "8"],
+    )
+    .await;
+    becomes(&cluster, "SELECT count() AS locks FROM system.tables WHERE database = 'shop' AND name LIKE 'housewright_lock%'", ["0", "0", "0"]).await;
     snapshot!(on(&sandbox, "second", &["apply"]), @"
     success: true
     exit_code: 0
@@ -184,7 +191,7 @@ async fn what_is_applied_is_applied_everywhere_and_can_be_seen_from_everywhere()
     shop on cluster (http://[HTTP 0]/) is up to date: nothing was executed
 
     ----- stderr -----
-    error[replicas-differ]: the servers of the cluster do not agree: `notes` is not the same everywhere; missing on [NODE 1]; on [NODE 2], [NODE 0]: CREATE VIEW shop.notes ( a UInt64,  note String) AS SELECT a, note FROM shop.events 
+    error[replicas-differ]: the servers of the cluster do not agree: `notes` is not the same everywhere; missing on [NODE 1]; on [NODE 0], [NODE 2]: CREATE VIEW shop.notes ( a UInt64,  note String) AS SELECT a, note FROM shop.events
      |
      = help: somebody changed one of them by hand, or one is away; bring it to what the others have, then `apply` again
     ");

@@ -152,16 +152,19 @@ fn decoded(name: &str) -> String {
 pub async fn differences(client: &Client) -> Result<Vec<String>, Error> {
     let hosts = hosts(client).await?;
     let mut lines = Vec::new();
-    let mut by_host: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
+    let mut by_host: Vec<(&str, BTreeMap<String, String>)> = Vec::new();
     for host in &hosts {
         match definitions(client, host).await {
             Ok(definitions) => {
-                by_host.insert(host, definitions);
+                by_host.push((host, definitions));
             }
             Err(error) => lines.push(format!("{host} could not be asked: {error}")),
         }
     }
-    let names: BTreeSet<&String> = by_host.values().flat_map(BTreeMap::keys).collect();
+    let names: BTreeSet<&String> = by_host
+        .iter()
+        .flat_map(|(_, definitions)| definitions.keys())
+        .collect();
     for name in names {
         let mut groups: BTreeMap<Option<&String>, Vec<&str>> = BTreeMap::new();
         for (host, definitions) in &by_host {
@@ -198,7 +201,7 @@ async fn definitions(client: &Client, host: &str) -> Result<BTreeMap<String, Str
     let rows: Vec<Row> = client.rows(&query).await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.name, row.create_table_query))
+        .map(|row| (row.name, row.create_table_query.trim_end().to_owned()))
         .collect())
 }
 
