@@ -19,6 +19,7 @@ pub mod engine;
 pub mod journal;
 
 // decide
+pub mod diff;
 pub mod docs;
 pub mod lint;
 pub mod plan;

@@ -23,6 +23,7 @@ const ROOMS: [&str; 23] = [
     "cluster",
     "journal",
     "catalog", // decide
+    "diff",
     "docs",
     "lint",
     "plan", // act

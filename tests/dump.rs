@@ -139,8 +139,8 @@ async fn files_are_written_compared_and_removed() {
         assert_eq!(write(&current, &state).unwrap().len(), 2);
         assert!(compare(&current, &state).unwrap().is_empty());
         // What the files say is what was written.
-        let (declared, _) = housewright::drift::declared(&current).unwrap();
-        let read = bench.read_back(&declared).await.unwrap();
+        let declared = housewright::drift::declared(&current, "home").unwrap();
+        let read = bench.load_declared(&declared).await.unwrap();
         assert_eq!(state.differences(&read), []);
     })
     .await;

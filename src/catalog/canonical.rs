@@ -173,6 +173,13 @@ pub fn canonical(sql: &str, database: &str, masking: Masking) -> String {
         if index >= body {
             continue;
         }
+        if word.is("EPHEMERAL")
+            && let Some(function) = ahead(1).filter(|it| it.is("defaultValueOfTypeName"))
+            && let Some(close) = ahead(4).filter(|it| it.depth == function.depth)
+        {
+            // What ALTER TABLE writes for an EPHEMERAL without an expression, and CREATE TABLE does not.
+            edits.cut(word.end, close.end);
+        }
         if word.is("UUID")
             && word.depth == 0
             && ahead(1).is_some_and(|uuid| uuid.string().is_some())
@@ -212,6 +219,13 @@ pub fn canonical(sql: &str, database: &str, masking: Masking) -> String {
             }
         }
     }
+    if let Some((start, end, sorted)) = sorted_settings(sql, words.get(..body).unwrap_or_default())
+    {
+        edits.replace(start, end, &sorted);
+    }
+    if let Some((start, end)) = primary_key_of_sorting_key(words.get(..body).unwrap_or_default()) {
+        edits.cut(start, end);
+    }
     let text = edits.done();
     text.lines()
         .map(str::trim_end)
@@ -219,6 +233,70 @@ pub fn canonical(sql: &str, database: &str, masking: Masking) -> String {
         .join("\n")
         .trim()
         .to_owned()
+}
+
+/// The settings of an engine by name, and where they stand; their order means nothing, and ALTER TABLE adds new ones at the end.
+fn sorted_settings(sql: &str, words: &[Word<'_>]) -> Option<(usize, usize, String)> {
+    let engine = words
+        .iter()
+        .position(|word| word.depth == 0 && word.is("ENGINE"))?;
+    let from = words
+        .iter()
+        .skip(engine)
+        .position(|word| word.depth == 0 && word.is("SETTINGS"))?
+        + engine
+        + 1;
+    let ends = |word: &&Word<'_>| {
+        word.depth == 0 && ["COMMENT", "SQL", "DEFINER"].iter().any(|it| word.is(it))
+    };
+    let list: Vec<Word<'_>> = words
+        .iter()
+        .skip(from)
+        .take_while(|word| !ends(word))
+        .copied()
+        .collect();
+    let mut settings: Vec<&str> = list
+        .split(|word| word.depth == 0 && word.kind == TokenKind::Comma)
+        .map(|it| sql.get(it.first()?.start..it.last()?.end))
+        .collect::<Option<_>>()?;
+    if settings.is_sorted() {
+        return None;
+    }
+    settings.sort_unstable();
+    Some((list.first()?.start, list.last()?.end, settings.join(", ")))
+}
+
+/// A PRIMARY KEY that says what the ORDER BY behind it says, which is what a table has without it; with the space behind it.
+fn primary_key_of_sorting_key(words: &[Word<'_>]) -> Option<(usize, usize)> {
+    let clause = |first: &str, second: &str| {
+        words.windows(2).position(|pair| {
+            matches!(pair, [a, b] if a.depth == 0 && a.is(first) && b.depth == 0 && b.is(second))
+        })
+    };
+    let (primary, order) = (clause("PRIMARY", "KEY")?, clause("ORDER", "BY")?);
+    let end = words
+        .iter()
+        .skip(order + 3)
+        .position(|word| {
+            word.depth == 0
+                && [
+                    "SAMPLE",
+                    "TTL",
+                    "SETTINGS",
+                    "COMMENT",
+                    "PARTITION",
+                    "SQL",
+                    "DEFINER",
+                ]
+                .iter()
+                .any(|keyword| word.is(keyword))
+        })
+        .map_or(words.len(), |at| order + 3 + at);
+    let texts = |range: std::ops::Range<usize>| -> Option<Vec<&str>> {
+        Some(words.get(range)?.iter().map(|word| word.text).collect())
+    };
+    let same = texts(primary + 2..order)? == texts(order + 2..end)?;
+    same.then_some((words.get(primary)?.start, words.get(order)?.start))
 }
 
 /// Whether the tokens before say `SOURCE(CLICKHOUSE(`.
@@ -345,6 +423,42 @@ mod tests {
         assert_eq!(
             plain("CREATE TABLE b (a UInt64) ENGINE = Buffer('db', 't', 1)"),
             "CREATE TABLE b (a UInt64) ENGINE = Buffer(currentDatabase(), 't', 1)"
+        );
+    }
+
+    #[test]
+    fn a_primary_key_that_is_the_sorting_key_is_left_out() {
+        assert_eq!(
+            plain(
+                "CREATE TABLE t (a UInt64)\nENGINE = MergeTree\nPRIMARY KEY (a, b)\nORDER BY (a, b)\nTTL x"
+            ),
+            "CREATE TABLE t (a UInt64)\nENGINE = MergeTree\nORDER BY (a, b)\nTTL x"
+        );
+        for kept in [
+            "CREATE TABLE t (a UInt64) ENGINE = MergeTree PRIMARY KEY a ORDER BY (a, b)",
+            "CREATE DICTIONARY d (a UInt64) PRIMARY KEY a SOURCE(NULL()) LAYOUT(FLAT())",
+        ] {
+            assert_eq!(plain(kept), kept);
+        }
+    }
+
+    #[test]
+    fn settings_stand_in_one_order() {
+        assert_eq!(
+            plain(
+                "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS b = 'x, y', a = 1, disk = disk(z = 1, a = 2) COMMENT 'SETTINGS'"
+            ),
+            "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS a = 1, b = 'x, y', disk = disk(z = 1, a = 2) COMMENT 'SETTINGS'"
+        );
+    }
+
+    #[test]
+    fn an_expression_that_the_engine_adds_is_left_out() {
+        assert_eq!(
+            plain(
+                "CREATE TABLE t (a String EPHEMERAL defaultValueOfTypeName('String') COMMENT 'x', b String EPHEMERAL 'y') ENGINE = Log"
+            ),
+            "CREATE TABLE t (a String EPHEMERAL COMMENT 'x', b String EPHEMERAL 'y') ENGINE = Log"
         );
     }
 

@@ -9,6 +9,7 @@ mod baseline;
 mod check;
 mod connect;
 mod demo;
+mod diff;
 mod docs;
 mod drift;
 mod dump;
@@ -51,8 +52,8 @@ use crate::config::{Environment, Flags};
 #[command(after_help = "\
 Exit codes:
   0  done, nothing to report
-  1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, `rebuild`, or something
-     pending with `status --check`
+  1  findings: `lint`, `check`, `diff`, `drift`, `dump --check`, `docs --check`, `rebuild`, or
+     something pending with `status --check`
   2  usage, or an invalid project
   3  ClickHouse refused, or could not be reached
   4  locked by another run
@@ -142,6 +143,7 @@ enum Verb {
     ImportHistory(import::Args),
     Repair(repair::Args),
     Unlock(unlock::Args),
+    Diff(diff::Args),
     Drift(drift::Args),
     Dump(dump::Args),
     Rebuild(rebuild::Args),
@@ -252,6 +254,7 @@ async fn run(verb: Verb, context: &Context) -> Result<ExitCode, Stop> {
         Verb::ImportHistory(args) => import::run(args, context).await,
         Verb::Repair(args) => repair::run(args, context).await,
         Verb::Unlock(args) => unlock::run(args, context).await,
+        Verb::Diff(args) => diff::run(args, context).await,
         Verb::Drift(args) => drift::run(args, context).await,
         Verb::Dump(args) => dump::run(args, context).await,
         Verb::Rebuild(args) => rebuild::run(args, context).await,

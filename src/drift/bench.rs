@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::catalog::{
-    Definition, DefinitionKind, Definitions, Masking, canonical, engine_clause, order,
+    Definition, DefinitionKind, Definitions, Masking, canonical, engine_clause, order, words,
 };
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::diagnostic::Location;
-use crate::drift::Error;
+use crate::drift::{Declared, Error};
 use crate::migration::{Migration, Migrations};
-use crate::sql::{Header, Kind, Statement, header, split};
+use crate::sql::{Header, Kind, Statement, TokenKind, header, split};
 
 /// What the embedded engine cannot do although a server can, by the server's codes: no such engine, no cluster of that name, no macro, no
 /// distributed DDL, no Keeper, a named collection that is not there.
@@ -128,6 +128,72 @@ impl Bench {
             state.set(definition);
         }
         Ok(state)
+    }
+
+    /// What files declare, loaded and read back.
+    ///
+    /// # Errors
+    /// [`Error::Statement`] with its place for what no server takes; [`Error::Cycle`].
+    pub async fn load_declared(&self, declared: &Declared) -> Result<Definitions, Error> {
+        self.clear().await?;
+        let mut stand_ins = BTreeMap::new();
+        for definition in order(declared.definitions.iter().cloned().collect())? {
+            let sql = canonical(
+                &columns_of_query(&definition.text),
+                self.client.database(),
+                Masking::Replication,
+            );
+            let Err(error) = self.execute(&sql).await else {
+                continue;
+            };
+            let exception = error.exception();
+            let beyond = exception.is_some_and(|it| BEYOND.contains(&it.code));
+            if beyond && self.stand_in(&sql, &mut stand_ins).await? {
+                continue;
+            }
+            // A place in the text that was sent is one in the file if nothing was taken out of it.
+            let offset = exception
+                .filter(|_| sql == definition.text)
+                .and_then(|exception| offset(&exception.message));
+            return Err(Error::Statement {
+                location: declared
+                    .place_within(&definition, offset.unwrap_or(0))
+                    .map(Box::new),
+                sql,
+                error: Box::new(error),
+            });
+        }
+        self.state(&stand_ins).await
+    }
+
+    /// Executes statements where a state was just read, and reads what comes out.
+    ///
+    /// # Errors
+    /// [`Error::Statement`].
+    pub async fn go_on(&self, from: &Definitions, steps: &[Step]) -> Result<Definitions, Error> {
+        let mut stand_ins: BTreeMap<String, String> = from
+            .iter()
+            .filter(|definition| definition.as_text)
+            .filter_map(|definition| {
+                let clause = definition.text.get(engine_clause(&definition.text)?)?;
+                Some((definition.name.clone(), clause.to_owned()))
+            })
+            .collect();
+        self.run(steps, &mut stand_ins).await?;
+        self.state(&stand_ins).await
+    }
+
+    /// The columns that a query would have.
+    pub(super) async fn columns(&self, query: &str) -> Result<Vec<String>, ClickHouseError> {
+        #[derive(Deserialize)]
+        struct Row {
+            name: String,
+        }
+        let rows: Vec<Row> = self
+            .client
+            .rows(&Query::new(format!("DESCRIBE TABLE ({query})")))
+            .await?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
     }
 
     async fn load(
@@ -291,6 +357,34 @@ impl Bench {
         ));
         self.admin.execute(&create).await
     }
+}
+
+/// A materialized view without the list of its columns: where it has a target they follow from its query, which somebody may have edited.
+fn columns_of_query(sql: &str) -> String {
+    let words = words(sql);
+    let header = header(sql);
+    let list = header.target.and_then(|target| {
+        let at = words
+            .iter()
+            .position(|word| word.start >= target.span.end)?;
+        let (open, rest) = words.get(at..)?.split_first()?;
+        let close = rest.iter().find(|word| word.depth == open.depth)?;
+        (open.kind == TokenKind::OpeningRoundBracket).then_some((open.start, close.end))
+    });
+    match list {
+        Some((from, to)) => [sql.get(..from), sql.get(to..)]
+            .into_iter()
+            .flatten()
+            .collect(),
+        None => sql.to_owned(),
+    }
+}
+
+/// The byte at which the parser stopped, in `Syntax error: failed at position 14 (…)`.
+fn offset(message: &str) -> Option<usize> {
+    let rest = message.split_once("failed at position ")?.1;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// Whether a statement can change a definition. Data is left out: none is needed, and none should be fetched; and so are users and what

@@ -1,13 +1,13 @@
 //! `schema/current/`: one canonical file for each object.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::catalog::{Definition, DefinitionKind, Definitions};
+use crate::catalog::{Definition, DefinitionKind, Definitions, words};
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::drift::Error;
-use crate::sql::{Span, split};
+use crate::sql::{Span, TokenKind, line_and_column, split, tokens};
 
 /// How a file differs from what the migrations add up to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,75 +126,229 @@ pub fn write(directory: &Utf8Path, definitions: &Definitions) -> Result<Vec<Chan
     Ok(changes)
 }
 
-/// What the files say, as they are written, each with its place.
+/// What the files of `schema/current/` say, as somebody wrote them.
+#[derive(Clone, Debug, Default)]
+pub struct Declared {
+    /// The definitions, not yet read back.
+    pub definitions: Definitions,
+    /// The new names of columns, each with the place of the hint: object → old → new.
+    pub renames: BTreeMap<String, BTreeMap<String, (String, Location)>>,
+    /// The texts of the files, by path.
+    pub texts: BTreeMap<Utf8PathBuf, String>,
+    places: BTreeMap<(bool, String), Location>,
+}
+
+impl Declared {
+    /// Where an object's statement stands.
+    #[must_use]
+    pub fn place(&self, definition: &Definition) -> Option<&Location> {
+        let function = definition.kind == DefinitionKind::Function;
+        self.places.get(&(function, definition.name.clone()))
+    }
+
+    /// A place within an object's statement.
+    #[must_use]
+    pub fn place_within(&self, definition: &Definition, offset: usize) -> Option<Location> {
+        let whole = self.place(definition)?;
+        if offset == 0 {
+            return Some(whole.clone());
+        }
+        let start = (whole.span.start + offset).min(whole.span.end);
+        let text = self.texts.get(&whole.path)?;
+        Some(location(&whole.path, text, Span { start, end: start }))
+    }
+}
+
+fn location(path: &Utf8Path, text: &str, span: Span) -> Location {
+    let (line, column) = line_and_column(text, span.start);
+    Location {
+        path: path.to_owned(),
+        span,
+        line,
+        column,
+    }
+}
+
+/// Reads the files; names without a database mean `database`.
 ///
 /// # Errors
-/// [`Error::File`], [`Error::Invalid`].
-pub fn declared(directory: &Utf8Path) -> Result<(Definitions, BTreeMap<String, String>), Error> {
-    let mut definitions = Vec::new();
-    let mut sources = BTreeMap::new();
+/// [`Error::File`]; [`Error::Invalid`] with all that is wrong with the files.
+pub fn declared(directory: &Utf8Path, database: &str) -> Result<Declared, Error> {
+    let mut read = Declared::default();
     let mut findings = Vec::new();
-    let mut names = BTreeSet::new();
+    let mut definitions = Vec::new();
     for (path, text) in present(directory)? {
-        let at = |span: Span| {
-            let (line, column) = crate::sql::line_and_column(&text, span.start);
-            Some(Location {
-                path: path.clone(),
-                span,
-                line,
-                column,
-            })
-        };
-        let statements = split(&text);
-        let [statement] = statements.as_slice() else {
-            findings.push(
-                Diagnostic::new(
-                    Severity::Error,
-                    "one-object-a-file",
-                    format!("the file has {} statements", statements.len()),
-                )
-                .at(at(Span::default()))
-                .help(
-                    "a file of schema/current holds one CREATE; remove the file to drop its object",
-                ),
-            );
-            continue;
-        };
-        let kind = DefinitionKind::of(statement.sql());
-        let (Some(kind), [object]) = (kind, statement.header.objects.as_slice()) else {
-            findings.push(
-                Diagnostic::new(
-                    Severity::Error,
-                    "not-a-definition",
-                    "the statement does not make a table, a view, a dictionary or a function",
-                )
-                .at(at(statement.span))
-                .help("a file of schema/current holds one CREATE"),
-            );
-            continue;
-        };
-        if !names.insert((kind == DefinitionKind::Function, object.name.clone())) {
-            findings.push(
-                Diagnostic::new(
-                    Severity::Error,
-                    "two-files-for-one",
-                    format!("a second file makes `{}`", object.name),
-                )
-                .at(at(statement.span))
-                .help("keep one of them"),
-            );
+        match one(&path, &text, database) {
+            Ok((definition, span)) => {
+                let place = location(&path, &text, span);
+                let key = (
+                    definition.kind == DefinitionKind::Function,
+                    definition.name.clone(),
+                );
+                if let Some(first) = read.places.get(&key) {
+                    findings.push(
+                        Diagnostic::new(
+                            Severity::Error,
+                            "two-files-for-one",
+                            format!("a second file makes `{}`", definition.name),
+                        )
+                        .at(Some(place))
+                        .note(format!("the other is {}", first.path))
+                        .help("keep one of them"),
+                    );
+                } else {
+                    hints(&mut read, &definition, &place, &text, &mut findings);
+                    read.places.insert(key, place);
+                    definitions.push(definition);
+                }
+            }
+            Err(finding) => findings.push(*finding),
         }
-        sources.insert(object.name.clone(), text.clone());
-        definitions.push(Definition {
-            name: object.name.clone(),
-            kind,
-            text: statement.sql().to_owned(),
-            as_text: false,
-        });
+        read.texts.insert(path, text);
     }
+    read.definitions = Definitions::of(definitions);
     if findings.is_empty() {
-        Ok((Definitions::of(definitions), sources))
+        Ok(read)
     } else {
         Err(Error::Invalid(findings))
     }
+}
+
+/// The one definition of a file.
+fn one(path: &Utf8Path, text: &str, database: &str) -> Result<(Definition, Span), Box<Diagnostic>> {
+    let finding = |code, message: String, span: Span, help: &str| {
+        Box::new(
+            Diagnostic::new(Severity::Error, code, message)
+                .at(Some(location(path, text, span)))
+                .help(help),
+        )
+    };
+    let statements = split(text);
+    if let Some(span) = statements.iter().find_map(|statement| statement.unclosed) {
+        return Err(finding(
+            "unclosed",
+            "a quote or comment is opened here and never closed".to_owned(),
+            span,
+            "close it; a quote inside a string is written as `''`",
+        ));
+    }
+    let [statement] = statements.as_slice() else {
+        let second = statements.get(1).map_or_else(Span::default, |it| it.span);
+        return Err(finding(
+            "one-object-a-file",
+            format!("the file has {} statements", statements.len()),
+            second,
+            "a file of schema/current holds one CREATE; remove the file to drop its object",
+        ));
+    };
+    let kind = DefinitionKind::of(statement.sql());
+    let (Some(kind), [object]) = (kind, statement.header.objects.as_slice()) else {
+        return Err(finding(
+            "not-a-definition",
+            "the statement does not make a table, a view, a dictionary or a function".to_owned(),
+            statement.span,
+            "a file of schema/current holds one CREATE",
+        ));
+    };
+    if let Some(other) = object.database.as_ref().filter(|it| *it != database) {
+        return Err(finding(
+            "other-database",
+            format!(
+                "`{}` would be made in the database `{other}`, and the schema's is `{database}`",
+                object.name
+            ),
+            statement.span,
+            "leave the database out; an object elsewhere is no part of this schema, and a migration by hand can make it",
+        ));
+    }
+    if let Some(cluster) = &statement.header.on_cluster {
+        return Err(finding(
+            "on-cluster",
+            format!("ON CLUSTER {cluster} stands in a file of schema/current"),
+            statement.span,
+            "leave it out: where a schema lives is the target's business",
+        ));
+    }
+    let definition = Definition {
+        name: object.name.clone(),
+        kind,
+        text: statement.sql().to_owned(),
+        as_text: false,
+    };
+    Ok((definition, statement.span))
+}
+
+/// The hints `-- housewright:renamed(old)`: behind a column on its line, or on a line of its own above it.
+fn hints(
+    read: &mut Declared,
+    definition: &Definition,
+    place: &Location,
+    text: &str,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let start = place.span.start;
+    let columns: Vec<(usize, String)> = column_names(&definition.text)
+        .into_iter()
+        .map(|(at, name)| (start + at, name))
+        .collect();
+    for token in tokens(text).filter(|token| token.kind == TokenKind::Comment) {
+        let words = token
+            .span
+            .of(text)
+            .trim_start_matches(['-', '#', '!', '/', '*']);
+        let words = words.trim_end_matches("*/").trim();
+        let Some(old) = words.strip_prefix("housewright:renamed(") else {
+            continue;
+        };
+        let old = old
+            .split(')')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .trim_matches('`');
+        let line = text
+            .get(..token.span.start)
+            .and_then(|before| before.rsplit('\n').next());
+        let alone = line.is_none_or(|line| line.trim().is_empty());
+        let column = if alone {
+            columns.iter().find(|(at, _)| *at > token.span.start)
+        } else {
+            columns.iter().rev().find(|(at, _)| *at < token.span.start)
+        };
+        let at = location(&place.path, text, token.span);
+        match column {
+            Some((_, new)) if !old.is_empty() && old != new => {
+                let of_object = read.renames.entry(definition.name.clone()).or_default();
+                of_object.insert(old.to_owned(), (new.clone(), at));
+            }
+            _ => findings.push(
+                Diagnostic::new(Severity::Error, "renamed-what", "this names no column that has a new name")
+                    .at(Some(at))
+                    .help("put `-- housewright:renamed(old_name)` behind the column's line, or on a line of its own above it"),
+            ),
+        }
+    }
+}
+
+/// The columns of a CREATE and where they begin.
+fn column_names(sql: &str) -> Vec<(usize, String)> {
+    let words = words(sql);
+    let Some(open) = words
+        .iter()
+        .position(|word| word.kind == TokenKind::OpeningRoundBracket)
+    else {
+        return Vec::new();
+    };
+    let mut begins = true;
+    let mut columns = Vec::new();
+    for word in words.iter().skip(open + 1) {
+        if word.depth == 0 {
+            break;
+        }
+        if begins && let Some(name) = word.name() {
+            columns.push((word.start, name));
+        }
+        begins = word.depth == 1 && word.kind == TokenKind::Comma;
+    }
+    columns
 }

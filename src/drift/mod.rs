@@ -5,6 +5,7 @@
 mod bench;
 mod files;
 mod history;
+mod prove;
 
 use crate::catalog::{Cycle, Definition, Definitions, Difference, Masking};
 use crate::clickhouse::Client;
@@ -12,7 +13,8 @@ use crate::diagnostic::Location;
 use crate::journal::{Journal, State, records};
 
 pub use crate::drift::bench::{Bench, Step};
-pub use crate::drift::files::{Change, ChangeKind, compare, declared, write};
+pub use crate::drift::files::{Change, ChangeKind, Declared, compare, declared, write};
+pub use crate::drift::prove::{Outcome, Unproven, lead};
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,9 @@ pub enum Error {
     /// What is wrong with the files of `schema/current/`.
     #[error("the files of schema/current are not usable")]
     Invalid(Vec<crate::diagnostic::Diagnostic>),
+    /// Statements that were found and do not hold.
+    #[error(transparent)]
+    Unproven(#[from] Unproven),
     /// The engine or the target failed.
     #[error(transparent)]
     ClickHouse(#[from] crate::clickhouse::Error),

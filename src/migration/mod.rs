@@ -219,6 +219,14 @@ impl Migrations {
     /// # Errors
     /// [`Error::Name`], [`Error::Write`]; a file that is there is never overwritten.
     pub fn create(schema: &Utf8Path, name: &str) -> Result<Utf8PathBuf, Error> {
+        Self::create_with(schema, name, file::TEMPLATE)
+    }
+
+    /// Makes the next migration's file with a text, and returns its path.
+    ///
+    /// # Errors
+    /// As [`Migrations::create`].
+    pub fn create_with(schema: &Utf8Path, name: &str, text: &str) -> Result<Utf8PathBuf, Error> {
         let slug = slug(name);
         if slug.is_empty() {
             return Err(Error::Name(name.escape_debug().to_string()));
@@ -240,7 +248,7 @@ impl Migrations {
             .create_new(true)
             .open(&path)
             .map_err(write)?;
-        std::io::Write::write_all(&mut file, file::TEMPLATE.as_bytes()).map_err(write)?;
+        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(write)?;
         Ok(path)
     }
 }

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod baseline;
 pub mod check;
 pub mod diagnostics;
+pub mod diff;
 pub mod docs;
 pub mod drift;
 pub mod dump;
