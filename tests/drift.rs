@@ -77,3 +77,47 @@ async fn what_was_done_by_hand_is_found_and_said() {
       undo it by hand, or write it down in a migration and record that with `repair`
     ");
 }
+
+#[tokio::test]
+async fn what_was_rolled_back_is_no_drift_and_what_was_done_since_is() {
+    use housewright::apply::{Task, Work, perform};
+    use housewright::plan::{Options, Reach};
+
+    let client = support::database("drift_back").await;
+    let migrations = housewright::migration::Migrations::load(&support::schema()).unwrap();
+    let run = async |task| {
+        let work = Work {
+            migrations: &migrations,
+            task,
+            basis: None,
+            patience: std::time::Duration::ZERO,
+        };
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        perform(&client, work, &support::owner(), &stop, &mut |_| {})
+            .await
+            .map_err(|failure| failure.kind)
+            .unwrap();
+    };
+    let back = |reach| Task::RollBack {
+        reach,
+        allow_destructive: false,
+    };
+    run(Task::Apply(Options::default())).await;
+    run(back(Reach::Steps(1))).await;
+    let outcome = found(&client).await;
+    assert!(outcome.differences.is_empty(), "{:?}", outcome.differences);
+    assert_eq!(outcome.migrations, 2);
+    // Up again, and down to nothing: the journal has it all, and nothing is left to differ.
+    run(Task::Apply(Options::default())).await;
+    assert!(found(&client).await.differences.is_empty());
+    run(back(Reach::To(1))).await;
+    support::execute(&client, "ALTER TABLE events DROP CONSTRAINT event_id_given").await;
+    let outcome = found(&client).await;
+    assert_eq!(outcome.migrations, 1);
+    assert!(
+        matches!(outcome.differences.as_slice(), [Difference::Different { should, is }]
+            if should.name == "events" && should.text.contains("event_id_given") && !is.text.contains("event_id_given")),
+        "{:?}",
+        outcome.differences
+    );
+}

@@ -7,8 +7,11 @@ mod support;
 use camino_tempfile::Utf8TempDir;
 use housewright::catalog::{Definitions, Masking, canonical};
 use housewright::clickhouse::Client;
+use housewright::config::Server;
 use housewright::drift::{Bench, Error, Step, compare, write};
 use housewright::engine::child::{Launch, open};
+use support::proxy::{Fate, Proxy};
+use support::sandbox::{Sandbox, snapshot};
 
 /// An engine for one test alone: a bench removes every database in it.
 async fn with_engine(act: impl AsyncFnOnce(Client)) {
@@ -180,4 +183,143 @@ async fn a_live_database_is_read_without_journal_and_lock() {
     assert!(place("events") < place("sessions_v1_mv"));
     assert!(place("sessions_v1") < place("sessions_v1_mv"));
     assert!(place("sessions_v1") < place("sessions"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_format_query_shows_its_definitions_itself() {
+    let client = support::database("dump_shown").await;
+    for statement in housewright::sql::split(OBJECTS).iter().skip(1).take(6) {
+        support::execute(&client, statement.sql()).await;
+    }
+    support::execute(
+        &client,
+        "CREATE DICTIONARY d (a UInt64) PRIMARY KEY a SOURCE(CLICKHOUSE(TABLE 't')) LAYOUT(FLAT()) LIFETIME(10)",
+    )
+    .await;
+    // What such a server says of itself: it has no function of that name.
+    let proxy = Proxy::start(&support::engine().url, |request| {
+        if request.sql().contains("name = 'formatQueryOrNull'") {
+            Fate::Answer("{\"number\":0}\n")
+        } else {
+            Fate::Pass
+        }
+    });
+    let server = Server {
+        url: proxy.url.clone(),
+        ..support::engine().clone()
+    };
+    let old = Client::new(&server, "dump_shown").unwrap();
+    let formatted = Definitions::read(&client, Masking::Paths).await.unwrap();
+    let shown = Definitions::read(&old, Masking::Paths).await.unwrap();
+    assert_eq!(formatted.differences(&shown), []);
+    assert_eq!(shown.len(), 7);
+    let asked = proxy.seen.lock().unwrap();
+    let shows = asked.iter().filter(|it| it.sql().contains("SHOW CREATE"));
+    assert_eq!(shows.count(), 7, "each definition was shown");
+    assert!(
+        !asked
+            .iter()
+            .any(|it| it.sql().contains("formatQueryOrNull("))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_rights_are_dumped_where_asked_and_no_secret_with_them() {
+    support::execute(
+        &support::database("dump_access").await,
+        "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a",
+    )
+    .await;
+    // The embedded engine has no users; this is what a server answers.
+    let proxy = Proxy::start(&support::engine().url, |request| {
+        if request.sql().contains("SHOW ACCESS") {
+            Fate::Answer(concat!(
+                r#"{"ACCESS":"CREATE USER reader IDENTIFIED WITH sha256_hash BY '0AF1' SALT 'B2' HOST LOCAL DEFAULT ROLE analyst"}"#,
+                "\n",
+                r#"{"ACCESS":"CREATE ROLE analyst"}"#,
+                "\n",
+                r#"{"ACCESS":"CREATE ROW POLICY own ON dump_access.t FOR SELECT USING a = 1 TO analyst"}"#,
+                "\n",
+                r#"{"ACCESS":"GRANT SELECT ON dump_access.* TO analyst"}"#,
+                "\n",
+            ))
+        } else {
+            Fate::Pass
+        }
+    });
+    let sandbox = Sandbox::new();
+    let dump = |args: &[&str]| {
+        let at = [
+            "--url",
+            proxy.url.as_str(),
+            "--database",
+            "dump_access",
+            "dump",
+        ];
+        let mut command = sandbox.command(&[&at, args].concat());
+        let password = support::engine().password.as_ref().unwrap();
+        command.env("HOUSEWRIGHT_PASSWORD", password.expose());
+        command
+    };
+    snapshot!(dump(&["--access"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    CREATE TABLE t
+    (
+        `a` UInt64
+    )
+    ENGINE = MergeTree
+    ORDER BY a
+    SETTINGS index_granularity = 8192;
+
+    CREATE USER reader IDENTIFIED WITH sha256_hash BY '[HIDDEN]' SALT '[HIDDEN]' HOST LOCAL DEFAULT ROLE analyst;
+
+    CREATE ROLE analyst;
+
+    CREATE ROW POLICY own ON dump_access.t FOR SELECT USING a = 1 TO analyst;
+
+    GRANT SELECT ON dump_access.* TO analyst;
+
+    ----- stderr -----
+    ");
+    snapshot!(dump(&["--access", "--format", "json"]), @r#"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    {
+      "version": 1,
+      "target": "http://[ADDRESS]/",
+      "database": "dump_access",
+      "objects": [
+        {
+          "name": "t",
+          "kind": "table",
+          "sql": "CREATE TABLE t\n(\n    `a` UInt64\n)\nENGINE = MergeTree\nORDER BY a\nSETTINGS index_granularity = 8192"
+        }
+      ],
+      "access": [
+        "CREATE USER reader IDENTIFIED WITH sha256_hash BY '[HIDDEN]' SALT '[HIDDEN]' HOST LOCAL DEFAULT ROLE analyst",
+        "CREATE ROLE analyst",
+        "CREATE ROW POLICY own ON dump_access.t FOR SELECT USING a = 1 TO analyst",
+        "GRANT SELECT ON dump_access.* TO analyst"
+      ]
+    }
+
+    ----- stderr -----
+    "#);
+    snapshot!(dump(&[]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    CREATE TABLE t
+    (
+        `a` UInt64
+    )
+    ENGINE = MergeTree
+    ORDER BY a
+    SETTINGS index_granularity = 8192;
+
+    ----- stderr -----
+    ");
 }

@@ -3,6 +3,7 @@
 //! Read over any target. Nothing here decides, and nothing here changes anything. [`Catalog`] says what can be asked of a database,
 //! [`Definitions`] how it is written down: one canonical text for each object.
 
+mod access;
 mod canonical;
 mod definition;
 mod details;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use crate::clickhouse::{Client, Error, Query};
 use crate::sql::{TokenKind, header, tokens};
 
+pub use crate::catalog::access::access;
 pub use crate::catalog::canonical::{Masking, canonical, engine_clause, reveals_as};
 pub(crate) use crate::catalog::canonical::{Word, words};
 pub use crate::catalog::definition::{Definition, DefinitionKind, Definitions, Difference};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use camino::Utf8Path;
 
-use crate::catalog::{Definitions, Masking};
+use crate::catalog::{Definitions, Masking, access};
 use crate::cli::connect::{connect, start};
 use crate::cli::{Context, Stop};
 use crate::clickhouse::Client;
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Exit with 1 if schema/current/ is not what the migrations add up to
     #[arg(long)]
     check: bool,
+    /// Users, roles, grants, row policies, quotas and profiles too: those of the whole server, without secrets
+    #[arg(long, conflicts_with_all = ["write", "check"])]
+    access: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
@@ -32,17 +35,28 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         return files(&args, context).await;
     }
     let connection = connect(context).await?;
-    let definitions = Definitions::read(&connection.client.read_only(), Masking::Paths).await;
+    let client = connection.client.read_only();
+    let read = async {
+        let definitions = Definitions::read(&client, Masking::Paths).await?;
+        let rights = if args.access {
+            Some(access(&client).await?)
+        } else {
+            None
+        };
+        Ok::<_, crate::clickhouse::Error>((definitions, rights))
+    };
+    let read = read.await;
     let (target, database) = (
         connection.target.clone(),
         connection.settings.database.clone(),
     );
     connection.end().await;
-    let sorted = definitions?.in_order().map_err(Error::from)?;
+    let (definitions, rights) = read?;
+    let sorted = definitions.in_order().map_err(Error::from)?;
     context.printer.data(&if context.printer.is_json() {
-        report::dump::json(&sorted, &target, &database)
+        report::dump::json(&sorted, rights.as_deref(), &target, &database)
     } else {
-        report::dump::sql(&sorted)
+        report::dump::sql(&sorted, rights.as_deref())
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -12,10 +12,11 @@ use crate::report::{BAD, GOOD, JSON_VERSION, count, lines, styled};
 
 /// As SQL, ready to be executed.
 #[must_use]
-pub fn sql(definitions: &[Definition]) -> String {
+pub fn sql(definitions: &[Definition], access: Option<&[String]>) -> String {
+    let definitions = definitions.iter().map(|definition| &definition.text);
     let texts: Vec<String> = definitions
-        .iter()
-        .map(|definition| format!("{};\n", definition.text))
+        .chain(access.unwrap_or_default())
+        .map(|text| format!("{text};\n"))
         .collect();
     texts.join("\n")
 }
@@ -26,6 +27,7 @@ struct Json<'a> {
     target: &'a str,
     database: &'a str,
     objects: Vec<JsonObject<'a>>,
+    access: Option<&'a [String]>,
 }
 
 #[derive(Serialize)]
@@ -37,7 +39,12 @@ struct JsonObject<'a> {
 
 /// For a program.
 #[must_use]
-pub fn json(definitions: &[Definition], target: &str, database: &str) -> String {
+pub fn json(
+    definitions: &[Definition],
+    access: Option<&[String]>,
+    target: &str,
+    database: &str,
+) -> String {
     super::json(&Json {
         version: JSON_VERSION,
         target,
@@ -50,6 +57,7 @@ pub fn json(definitions: &[Definition], target: &str, database: &str) -> String 
                 sql: &definition.text,
             })
             .collect(),
+        access,
     })
 }
 

@@ -69,6 +69,8 @@ pub(crate) enum Fate {
     Refuse(&'static str),
     /// It goes through, and when its answer comes nobody listens any more.
     Last,
+    /// It does not go on; this is the answer.
+    Answer(&'static str),
 }
 
 /// The proxy; it ends when it is dropped.
@@ -171,6 +173,14 @@ impl Shared {
                 let length = text.len();
                 let answer = format!(
                     "HTTP/1.1 403 Forbidden\r\nx-clickhouse-exception-code: 497\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}"
+                );
+                client.write_all(answer.as_bytes())?;
+                return client.shutdown(Shutdown::Both);
+            }
+            Fate::Answer(text) => {
+                let length = text.len();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}"
                 );
                 client.write_all(answer.as_bytes())?;
                 return client.shutdown(Shutdown::Both);
