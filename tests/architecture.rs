@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The rooms in the order in which data flows through them; a room may name only rooms above it.
-const ROOMS: [&str; 23] = [
+const ROOMS: [&str; 24] = [
     // read
     "sql",
     "config",

@@ -1193,6 +1193,7 @@ fn the_help_is_a_manual() {
       import-history  Take over the history of goose, golang-migrate, dbmate or clickhouse-migrations
       repair          Record the checksums of the files, or settle a statement in doubt
       unlock          Break the lock of a run that is gone, and show whose it was
+      diff            Print or write the migration that leads to the edited files of schema/current/
       drift           Compare a target with the migrations that were applied there, and exit with 1 if
                       somebody changed it by hand
       dump            Print the definitions of a target, each behind what it needs, ready to be executed
@@ -1269,8 +1270,8 @@ fn the_help_is_a_manual() {
 
     Exit codes:
       0  done, nothing to report
-      1  findings: `lint`, `check`, `drift`, `dump --check`, `docs --check`, `rebuild`, or something
-         pending with `status --check`
+      1  findings: `lint`, `check`, `diff`, `drift`, `dump --check`, `docs --check`, `rebuild`, or
+         something pending with `status --check`
       2  usage, or an invalid project
       3  ClickHouse refused, or could not be reached
       4  locked by another run
