@@ -4,23 +4,25 @@
 
 mod back;
 mod basis;
+mod doubt;
 mod effect;
 mod refusal;
+mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8PathBuf;
-
 use crate::catalog::{Generations, Holdings};
-use crate::diagnostic::{Diagnostic, Location};
+use crate::diagnostic::Diagnostic;
 use crate::journal::{Condition, Journal, Record, records};
 use crate::migration::{Migration, Migrations};
-use crate::sql::{Allowance, Class, Kind, Span, Statement, allowance, header};
+use crate::sql::{Allowance, allowance, header};
 
 pub use crate::plan::back::Reach;
 pub use crate::plan::basis::Basis;
+pub use crate::plan::doubt::{Findings, Log, Sign, Trace, Traces, Verdict, decide};
 pub use crate::plan::effect::Effect;
-use crate::plan::refusal::{destructive, doubts, rebuilding, refusal, unfinished};
+use crate::plan::refusal::{destructive, in_doubt, rebuilding, refusal, unfinished};
+pub use crate::plan::step::{Direction, Doubt, Step};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Plan {
     pub standings: Vec<Standing>,
     /// The statements to execute, in order.
     pub steps: Vec<Step>,
+    /// The statements that were begun and whose end nobody wrote down; `apply` settles them before anything else.
+    pub doubts: Vec<Doubt>,
     /// Why nothing may be executed; empty if nothing stands in the way.
     pub refusals: Vec<Diagnostic>,
     /// The statements that destroy data of the target and that nothing allows; known once the plan is weighed.
@@ -48,26 +52,6 @@ pub struct Plan {
     pub journal_position: u64,
     /// The state this was made from; known once the plan is weighed.
     pub basis: Option<Basis>,
-}
-
-/// Which section of a migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    /// What `apply` executes.
-    Up,
-    /// What `rollback` executes.
-    Down,
-}
-
-impl Direction {
-    /// As the journal has it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
 }
 
 /// How one migration stands.
@@ -126,115 +110,6 @@ pub enum State {
     Missing,
 }
 
-/// One statement to execute.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The migration's version.
-    pub version: u64,
-    /// The migration's name.
-    pub name: String,
-    /// The section it is of.
-    pub direction: Direction,
-    /// The migration's file.
-    pub path: Utf8PathBuf,
-    /// The statement's first byte in it.
-    pub offset: usize,
-    /// The statement's line in it, from 1.
-    pub line: usize,
-    /// The statement's column in it, in characters from 1.
-    pub column: usize,
-    /// The statement's number within its section, from 1.
-    pub number: u32,
-    /// The number of statements in the section.
-    pub total: u32,
-    /// The statement, without its `;` and without inline data.
-    pub sql: String,
-    /// The inline data of an INSERT that brings its own.
-    pub data: Option<String>,
-    /// What it is.
-    pub kind: Kind,
-    /// The words that say so.
-    pub label: String,
-    /// What it does to what is there.
-    pub class: Class,
-    /// The objects it names, as they are written.
-    pub objects: Vec<String>,
-    /// The fingerprint.
-    pub sha256: String,
-    /// SHA-256 of the file.
-    pub file_sha256: String,
-    /// The down section.
-    pub down_sql: String,
-    /// What the comment above it allows.
-    pub allowance: Option<Allowance>,
-    /// What it does on the target; known once the plan is weighed.
-    pub effect: Option<Effect>,
-    /// What is sent instead of `sql`, where a cluster wants more said than the file says.
-    pub sent: Option<String>,
-}
-
-impl Step {
-    /// A statement of an up section; whose, and what goes with it, is for the caller to say.
-    fn of(statement: &Statement, number: u32, total: u32) -> Self {
-        Self {
-            version: 0,
-            name: String::new(),
-            direction: Direction::Up,
-            path: Utf8PathBuf::new(),
-            offset: statement.span.start,
-            line: statement.line,
-            column: statement.column,
-            number,
-            total,
-            sql: statement.sql().to_owned(),
-            data: statement.data().map(str::to_owned),
-            kind: statement.header.kind,
-            label: statement.header.label.clone(),
-            class: statement.header.class,
-            objects: statement
-                .header
-                .objects
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            sha256: statement.fingerprint(),
-            file_sha256: String::new(),
-            down_sql: String::new(),
-            allowance: None,
-            effect: None,
-            sent: None,
-        }
-    }
-
-    /// The bytes it covers in its file.
-    #[must_use]
-    pub fn location(&self) -> Location {
-        Location {
-            path: self.path.clone(),
-            span: Span {
-                start: self.offset,
-                end: self.offset + self.sql.len(),
-            },
-            line: self.line,
-            column: self.column,
-        }
-    }
-
-    /// `statement 2 of 0003_third`
-    #[must_use]
-    pub fn title(&self) -> String {
-        let section = match self.direction {
-            Direction::Up => "",
-            Direction::Down => "the down section of ",
-        };
-        format!(
-            "statement {} of {section}{}",
-            self.number,
-            title(self.version, &self.name)
-        )
-    }
-}
-
 impl Plan {
     /// How everything stands, and nothing to do.
     fn stand(migrations: &Migrations, journal: &Journal) -> Self {
@@ -247,9 +122,14 @@ impl Plan {
             let record = records.get(&migration.version);
             standings.insert(migration.version, standing(migration, record));
         }
+        let doubts = standings
+            .values()
+            .filter_map(|standing| doubt(standing, migrations, journal))
+            .collect();
         Self {
             standings: standings.into_values().collect(),
             steps: Vec::new(),
+            doubts,
             refusals: Vec::new(),
             destructive: Vec::new(),
             journal_position: journal.position(),
@@ -338,7 +218,7 @@ impl Plan {
     /// Whether everything is applied as it should be.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
-        self.refusals.is_empty() && self.steps.is_empty()
+        self.refusals.is_empty() && self.steps.is_empty() && self.doubts.is_empty()
     }
 
     fn refuse(&mut self, migrations: &Migrations, options: Options) {
@@ -365,9 +245,6 @@ impl Plan {
                     refusal("missing-migration", format!("{title} was applied, and there is no file of that version"))
                         .help("bring the file back (`git checkout`), or switch to the branch that has it; a migration that was applied is never taken away, only followed by another"),
                 ),
-                State::InDoubt { .. } | State::RollbackInDoubt { .. } => {
-                    refusals.extend(doubts(migrations, standing));
-                }
                 State::RollingBack { done } => refusals.push(unfinished(standing, done)),
                 State::Pending
                     if !options.out_of_order
@@ -380,7 +257,7 @@ impl Plan {
                             .help("if no server has it yet, give the file the next free version; or apply it all the same with `--out-of-order`"),
                     );
                 }
-                State::Applied | State::Pending | State::Partial { .. } | State::Failed { .. } => {}
+                _ => {}
             }
         }
         if let Some(to) = options.to
@@ -393,6 +270,29 @@ impl Plan {
         }
         self.refusals = refusals;
     }
+}
+
+/// The statement of a migration that is in doubt, if one is.
+fn doubt(standing: &Standing, migrations: &Migrations, journal: &Journal) -> Option<Doubt> {
+    let (direction, number) = match standing.state {
+        State::InDoubt { statement } => (Direction::Up, statement),
+        State::RollbackInDoubt { statement } => (Direction::Down, statement),
+        _ => return None,
+    };
+    let fact = journal.facts().iter().rfind(|fact| {
+        (fact.version, fact.statement) == (standing.version, number)
+            && fact.direction == direction.word()
+    })?;
+    let step = Step::of_fact(fact);
+    let place = migrations
+        .get(standing.version)
+        .filter(|_| direction == Direction::Up)
+        .and_then(|migration| location(migration, number));
+    Some(Doubt {
+        finding: in_doubt(&step, fact).at(place),
+        step,
+        fact: fact.clone(),
+    })
 }
 
 /// `0002_sessions`, as the file is called.
@@ -500,6 +400,13 @@ fn steps(migration: &Migration) -> impl Iterator<Item = Step> + '_ {
                     .get(end..statement.span.start)
                     .unwrap_or_default(),
                 "destructive",
+            ),
+            unsettled: allowance(
+                migration
+                    .text
+                    .get(end..statement.span.start)
+                    .unwrap_or_default(),
+                "unsettled",
             ),
             ..Step::of(statement, number, total)
         })

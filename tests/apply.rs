@@ -1,4 +1,4 @@
-//! The stories of `apply`: stepwise = fresh, one at a time, what is in doubt stays in doubt, a killed run is seen.
+//! The stories of `apply`: stepwise = fresh, one at a time, a lost answer leaves a doubt.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -249,38 +249,6 @@ async fn of_eight_at_once_each_statement_is_executed_by_one() {
         "5"
     );
     assert_eq!(table(&client, "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name LIKE 'housewright_lock%'").await, "0");
-}
-
-#[tokio::test]
-async fn what_was_begun_and_never_ended_is_in_doubt_and_nothing_is_executed() {
-    let (_dir, migrations) = migrations(&[(
-        "0001_two.sql",
-        "-- migrate:up\nCREATE TABLE one (a UInt8) ENGINE = Memory;\nCREATE TABLE two (a UInt8) ENGINE = Memory;\n",
-    )]);
-    let client = database("apply_doubt").await;
-    run(&client, &migrations, Options::default()).await.unwrap();
-    // As a kill between the statement and its fact leaves it.
-    execute(&client, "ALTER TABLE housewright_journal DELETE WHERE statement = 2 AND state = 'done' SETTINGS mutations_sync = 1").await;
-    let journal = Journal::read(&client).await.unwrap();
-    let plan = Plan::make(&migrations, &journal, Options::default());
-    assert_eq!(
-        plan.standing(1).unwrap().state,
-        State::InDoubt { statement: 2 }
-    );
-    let failure = run(&client, &migrations, Options::default())
-        .await
-        .unwrap_err();
-    let FailureKind::Refused(plan) = failure.kind else {
-        panic!("{failure}")
-    };
-    assert_eq!(plan.refusals[0].code, "in-doubt");
-    assert!(
-        plan.refusals[0]
-            .help
-            .as_ref()
-            .unwrap()
-            .contains("--done 1:2")
-    );
 }
 
 #[tokio::test]

@@ -28,8 +28,8 @@ const ROOMS: [&str; 24] = [
     "lint",
     "plan", // act
     "scratch",
-    "apply",
     "drift",
+    "apply",
     "import",
     "rebuild",
     "survey",

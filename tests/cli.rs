@@ -919,7 +919,7 @@ async fn a_statement_in_doubt_is_shown_and_settled_by_who_looked() {
     1 applied, 1 in doubt
 
     ----- stderr -----
-    error[in-doubt]: statement 2 of 0002_second was begun, and nobody wrote down how it ended
+    warning[in-doubt]: statement 2 of 0002_second was begun, and nobody wrote down how it ended
      --> schema/migrations/0002_second.sql:3:1
       |
     3 | CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second;
@@ -927,23 +927,7 @@ async fn a_statement_in_doubt_is_shown_and_settled_by_who_looked() {
       |
       = note: it was: CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second
       = note: begun by tester@box under query_id housewright-[RUN]-0002-2
-      = help: look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair --done 2:2` if it is, `housewright repair --retry 2:2` if it is not, and `apply` again
-    ");
-    snapshot!(on_server(&["apply"]), @"
-    success: false
-    exit_code: 2
-    ----- stdout -----
-
-    ----- stderr -----
-    error[in-doubt]: statement 2 of 0002_second was begun, and nobody wrote down how it ended
-     --> schema/migrations/0002_second.sql:3:1
-      |
-    3 | CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second;
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = note: it was: CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second
-      = note: begun by tester@box under query_id housewright-[RUN]-0002-2
-      = help: look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair --done 2:2` if it is, `housewright repair --retry 2:2` if it is not, and `apply` again
+      = help: `housewright apply` settles it before anything else: it looks at the definitions, against those before and after the statement
     ");
     snapshot!(on_server(&["repair", "--done", "1:1"]), @"
     success: false
@@ -977,6 +961,73 @@ async fn a_statement_in_doubt_is_shown_and_settled_by_who_looked() {
 
     ----- stderr -----
     ");
+    // Once more, and nobody looks.
+    support::execute(&client, "ALTER TABLE housewright_journal DELETE WHERE version = 2 AND statement = 2 AND state = 'done' SETTINGS mutations_sync = 1").await;
+    snapshot!(on_server(&["plan"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    cli_doubt on http://[ADDRESS]/: 1 statement to execute
+
+    0002_second  schema/migrations/0002_second.sql
+      2/2  CREATE VIEW  both  metadata
+
+    ----- stderr -----
+    warning[in-doubt]: statement 2 of 0002_second was begun, and nobody wrote down how it ended
+     --> schema/migrations/0002_second.sql:3:1
+      |
+    3 | CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: it was: CREATE VIEW both AS SELECT a FROM first UNION ALL SELECT a FROM second
+      = note: begun by tester@box under query_id housewright-[RUN]-0002-2
+      = help: `housewright apply` settles it before anything else: it looks at the definitions, against those before and after the statement
+    ");
+    snapshot!(on_server(&["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    cli_doubt on http://[ADDRESS]/ is up to date: nothing was executed
+
+    ----- stderr -----
+    statement 2 of 0002_second had broken off: the definitions are as after it; recorded as done
+    ");
+    snapshot!(on_server(&["status", "--check", "--format", "json"]), @r#"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    {
+      "version": 1,
+      "target": "http://[ADDRESS]/",
+      "database": "cli_doubt",
+      "up_to_date": true,
+      "migrations": [
+        {
+          "version": 1,
+          "name": "first",
+          "state": "applied",
+          "statements": 1,
+          "done": 1,
+          "recorded_at": "[NUMBER]",
+          "duration_ms": "[NUMBER]",
+          "error": null
+        },
+        {
+          "version": 2,
+          "name": "second",
+          "state": "applied",
+          "statements": 2,
+          "done": 2,
+          "recorded_at": "[NUMBER]",
+          "duration_ms": "[NUMBER]",
+          "error": null
+        }
+      ],
+      "findings": []
+    }
+
+    ----- stderr -----
+    "#);
 }
 
 #[test]

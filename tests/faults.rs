@@ -11,14 +11,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use camino_tempfile::Utf8TempDir;
-use housewright::apply::{Failure, FailureKind, Outcome, apply};
+use housewright::apply::{Failure, FailureKind, Outcome, Task, Work, perform};
 use housewright::clickhouse::{Client, Error, Query};
 use housewright::config::Server;
-use housewright::journal::{self, Journal, LockError, Owner, State, Writer};
+use housewright::journal::{self, LockError, Owner};
 use housewright::migration::Migrations;
 use housewright::plan::Options;
 use support::proxy::{Fate, Proxy};
-use support::{database, engine, execute, owner, table};
+use support::{bench, database, engine, execute, owner, table};
 
 /// How long a run under test waits for an answer, and how late a late one is.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -86,15 +86,14 @@ fn migrations() -> (Utf8TempDir, Migrations) {
 }
 
 async fn run(client: &Client, migrations: &Migrations, owner: &Owner) -> Result<Outcome, Failure> {
-    apply(
-        client,
+    let work = Work {
         migrations,
-        Options::default(),
-        owner,
-        &AtomicBool::new(false),
-        &mut |_| {},
-    )
-    .await
+        task: Task::Apply(Options::default()),
+        basis: None,
+        patience: Duration::ZERO,
+        bench: Some(bench()),
+    };
+    perform(client, work, owner, &AtomicBool::new(false), &mut |_| {}).await
 }
 
 /// Schema, data and what the journal says in the end.
@@ -123,50 +122,7 @@ async fn again(client: &Client, migrations: &Migrations, ends: &mut BTreeMap<&st
         journal::unlock(client).await.unwrap();
         result = run(client, migrations, &owner()).await;
     }
-    if let Err(Failure {
-        kind: FailureKind::Refused(plan),
-        ..
-    }) = &result
-    {
-        assert!(
-            plan.refusals
-                .iter()
-                .all(|refusal| refusal.code == "in-doubt"),
-            "{:?}",
-            plan.refusals
-        );
-        *ends
-            .entry("had to be told what became of a statement")
-            .or_default() += 1;
-        settle(client).await;
-        result = run(client, migrations, &owner()).await;
-    }
     result.unwrap();
-}
-
-/// Tells the journal what became of the statement in doubt, as somebody does who looks.
-async fn settle(client: &Client) {
-    let journal = Journal::read(client).await.unwrap();
-    let begun = journal.facts().last().unwrap().clone();
-    assert_eq!(begun.state, State::Started);
-    let question = match (begun.version, begun.statement) {
-        (1, 1) => {
-            "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'tally'"
-        }
-        (1, 2) => "SELECT count() >= 2 AS n FROM tally",
-        (2, 1) => {
-            "SELECT count() AS n FROM system.columns WHERE database = currentDatabase() AND table = 'tally' AND name = 'note'"
-        }
-        _ => "SELECT count() = 3 AS n FROM tally",
-    };
-    let state = if table(client, question).await == "0" {
-        State::Failed
-    } else {
-        State::Done
-    };
-    let fact = journal::Fact { state, ..begun };
-    let mut writer = Writer::open(client, &journal).await.unwrap();
-    writer.append(vec![fact]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use housewright::journal::{Journal, records};
 use housewright::migration::Migrations;
 use housewright::plan::{Options, Plan, Reach, Standing, State};
 use support::sandbox::{Sandbox, snapshot};
-use support::{database, execute, owner, schema, table};
+use support::{bench, database, execute, owner, schema, table};
 
 async fn run(client: &Client, migrations: &Migrations, task: Task) -> Result<Outcome, FailureKind> {
     let work = Work {
@@ -20,6 +20,7 @@ async fn run(client: &Client, migrations: &Migrations, task: Task) -> Result<Out
         task,
         basis: None,
         patience: std::time::Duration::ZERO,
+        bench: Some(bench()),
     };
     perform(client, work, &owner(), &AtomicBool::new(false), &mut |_| {})
         .await
@@ -131,6 +132,7 @@ async fn stopped_after_any_statement_it_is_continued_and_ends_the_same() {
             task: back(Reach::To(0)),
             basis: None,
             patience: std::time::Duration::ZERO,
+            bench: Some(bench()),
         };
         let outcome = perform(&client, work, &owner(), &stop, &mut |event| {
             if matches!(event, Event::Done { .. }) {
@@ -158,22 +160,47 @@ async fn stopped_after_any_statement_it_is_continued_and_ends_the_same() {
 }
 
 #[tokio::test]
-async fn a_down_statement_in_doubt_stops_both_ways_until_somebody_looked() {
+async fn a_down_statement_in_doubt_is_settled_whichever_way_is_taken() {
     let migrations = Migrations::load(&schema()).unwrap();
-    let client = database("rollback_doubt").await;
-    run(&client, &migrations, UP).await.unwrap();
-    run(&client, &migrations, back(Reach::Steps(1)))
-        .await
-        .unwrap();
-    execute(&client, "ALTER TABLE housewright_journal DELETE WHERE direction = 'down' AND state = 'done' SETTINGS mutations_sync = 1").await;
     for task in [UP, back(Reach::Steps(1)), back(Reach::To(0))] {
-        let Err(FailureKind::Refused(plan)) = run(&client, &migrations, task).await else {
-            panic!("refused")
-        };
-        assert_eq!(plan.refusals.len(), 1);
-        assert_eq!(plan.refusals[0].code, "in-doubt");
-        let help = plan.refusals[0].help.as_ref().unwrap();
-        assert!(help.contains("repair --down --done 3:1"), "{help}");
+        for done in [true, false] {
+            let client = database("rollback_doubt").await;
+            run(&client, &migrations, UP).await.unwrap();
+            let fresh = definitions(&client).await;
+            if done {
+                run(&client, &migrations, back(Reach::Steps(1)))
+                    .await
+                    .unwrap();
+                execute(&client, "ALTER TABLE housewright_journal DELETE WHERE direction = 'down' AND state = 'done' SETTINGS mutations_sync = 1").await;
+            } else {
+                execute(&client, "INSERT INTO housewright_journal (position, layout, version, name, direction, statement, statements, sha256, sql, down_sql, state) SELECT position + 1, layout, version, name, 'down', 1, 1, 'x', 'DROP VIEW sources', down_sql, 'started' FROM housewright_journal ORDER BY position DESC LIMIT 1").await;
+            }
+            let plan = Plan::make(
+                &migrations,
+                &Journal::read(&client).await.unwrap(),
+                Options::default(),
+            );
+            assert_eq!(plan.doubts.len(), 1);
+            assert_eq!(
+                plan.doubts[0].step.title(),
+                "statement 1 of the down section of 0003_sources"
+            );
+            match (run(&client, &migrations, task).await, task, done) {
+                // The rollback was at its end, so everything is applied again.
+                (Ok(outcome), Task::Apply(_), true) => {
+                    assert_eq!(outcome.executed.len(), 1);
+                    assert_eq!(definitions(&client).await, fresh);
+                }
+                // It was not, and only `rollback` goes on with it.
+                (Err(FailureKind::Refused(plan)), Task::Apply(_), false) => {
+                    assert_eq!(plan.refusals[0].code, "rollback-unfinished");
+                }
+                (Ok(_), Task::RollBack { .. }, _) => {
+                    assert!(!definitions(&client).await.contains("sources |"));
+                }
+                (other, ..) => panic!("{done}: {other:?}"),
+            }
+        }
     }
 }
 

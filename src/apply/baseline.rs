@@ -174,6 +174,11 @@ pub async fn adopt(
                     .help("bring it to its end with `housewright apply`")
                 }),
         );
+        plan.refusals
+            .extend(plan.doubts.iter().map(|doubt| Diagnostic {
+                severity: Severity::Error,
+                ..doubt.finding.clone()
+            }));
         if !plan.refusals.is_empty() {
             return Err(FailureKind::Refused(Box::new(plan)));
         }

@@ -6,33 +6,28 @@
 
 pub mod baseline;
 mod distributed;
+mod follow;
 mod judge;
+mod run;
+mod settle;
+mod stage;
+mod trace;
+mod witness;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Generations, Holdings};
-use crate::clickhouse::{Client, Query};
+use crate::clickhouse::Client;
 use crate::cluster::{Place, adapted};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::journal::{Fact, Holder, Journal, Lock, LockError, Owner, State, Writer, holder};
+use crate::engine::child::Launch;
+use crate::journal::{Holder, Journal, Lock, LockError, Owner, holder};
 use crate::migration::Migrations;
-use crate::plan::{Basis, Options, Plan, Reach, Step};
+use crate::plan::{Basis, Doubt, Options, Plan, Reach, Step};
 
 pub use crate::apply::judge::{Verdict, judge};
-
-/// The settings that decide when a statement counts as done. Their defaults differ between releases, so they are always sent, as far
-/// as the server knows them.
-const SETTINGS: [(&str, &str); 5] = [
-    // A mutation is waited for, on this replica.
-    ("mutations_sync", "1"),
-    ("alter_sync", "1"),
-    ("lightweight_deletes_sync", "1"),
-    // An INSERT is in its table, and in every view, when it is answered.
-    ("async_insert", "0"),
-    // A blank line in inline data is data.
-    ("implicit_select", "0"),
-];
+use crate::apply::run::{Run, fact};
 
 /// What happens, as it happens.
 #[derive(Clone, Debug)]
@@ -70,6 +65,44 @@ pub enum Event<'a> {
         step: &'a Step,
         /// How long it took.
         took: Duration,
+    },
+    /// What became of a statement in doubt is known, and written down.
+    Settled {
+        /// The statement.
+        doubt: &'a Doubt,
+        /// Whether its effect is there; if not, it is executed again.
+        done: bool,
+        /// How that is known.
+        how: &'a str,
+    },
+    /// The server still works on a statement that an earlier run sent; it is waited for.
+    StillRunning {
+        /// The statement, in words.
+        title: &'a str,
+        /// Its query.
+        query_id: &'a str,
+        /// How long it was waited for so far.
+        waited: Duration,
+    },
+    /// A mutation is under way on a table that this run is about to touch.
+    Busy {
+        /// The table.
+        table: &'a str,
+        /// The mutation.
+        mutation_id: &'a str,
+        /// What it does.
+        command: &'a str,
+        /// The parts that it has before it.
+        parts_left: u64,
+    },
+    /// A mutation that a statement began goes on.
+    Mutation {
+        /// The statement.
+        step: &'a Step,
+        /// The mutation.
+        mutation_id: &'a str,
+        /// The parts that it has before it.
+        parts_left: u64,
     },
     /// The lock could not be given back; it dies after its lease.
     NotReleased {
@@ -133,6 +166,29 @@ pub enum FailureKind {
         #[source]
         error: crate::clickhouse::Error,
     },
+    /// What became of a statement that an earlier run began cannot be known. Nothing was executed.
+    #[error("what became of a statement cannot be known")]
+    Unsettled(Box<Diagnostic>),
+    /// If this statement broke off, nobody could know what became of it. It was not executed.
+    #[error("a statement could not be settled if it broke off")]
+    NotSettleable {
+        /// The statement.
+        step: Box<Step>,
+        /// Why.
+        reason: String,
+    },
+    /// A mutation that a statement began cannot go on; the server tries again and again.
+    #[error("a mutation cannot go on")]
+    Mutation {
+        /// The statement.
+        step: Box<Step>,
+        /// The table.
+        table: String,
+        /// The mutation.
+        mutation_id: String,
+        /// What the server says.
+        reason: String,
+    },
     /// Nobody knows whether a statement was executed.
     #[error("the end of a statement is not known")]
     InDoubt {
@@ -175,6 +231,7 @@ pub async fn apply(
         task: Task::Apply(options),
         basis: None,
         patience: Duration::ZERO,
+        bench: None,
     };
     perform(client, work, owner, stop, events).await
 }
@@ -226,6 +283,18 @@ pub struct Work<'a> {
     pub basis: Option<&'a Basis>,
     /// How long to wait for another run to end.
     pub patience: Duration,
+    /// How to come by an engine of our own, on which definitions are compared if a statement is in doubt.
+    pub bench: Option<Workbench<'a>>,
+}
+
+/// How to come by an embedded engine; called only if one is needed.
+#[derive(Clone, Copy)]
+pub struct Workbench<'a>(pub &'a (dyn Fn() -> Result<Launch, String> + Sync));
+
+impl std::fmt::Debug for Workbench<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Workbench")
+    }
 }
 
 /// Does the work: one lock, one journal, the same care in both directions.
@@ -249,7 +318,8 @@ pub async fn perform(
         };
         Ok((stopped, differences))
     };
-    match run.await {
+    // Boxed: what it keeps while it waits is large.
+    match Box::pin(run).await {
         Ok((stopped, differences)) => Ok(Outcome {
             executed,
             took: begun.elapsed(),
@@ -269,13 +339,15 @@ async fn run(
     executed: &mut Vec<Step>,
 ) -> Result<bool, FailureKind> {
     let plan = match decide_beside_others(client, work).await? {
-        Some(plan) if plan.steps.is_empty() => return Ok(false),
+        Some(plan) if plan.steps.is_empty() && plan.doubts.is_empty() => return Ok(false),
         plan => plan,
     };
+    // What is in doubt is settled first, and then there may be less to do.
+    let plan = plan.filter(|plan| plan.doubts.is_empty());
     if let Some(plan) = &plan {
         well_formed(client, plan, events).await?;
     }
-    let judged = plan.is_some();
+    let mut judged = plan.is_some();
     let lock = Lock::acquire_within(client, owner.clone(), work.patience, &mut |holder| {
         events(Event::Waiting { holder });
     })
@@ -283,21 +355,19 @@ async fn run(
     events(Event::Locked);
     let result = async {
         // What was decided before the lock may have been done by whoever held it.
-        let (journal, plan) = decide(client, work).await?;
-        if plan.steps.is_empty() {
+        let (journal, mut plan) = decide(client, work).await?;
+        if plan.steps.is_empty() && plan.doubts.is_empty() {
             return Ok(false);
+        }
+        let mut run = Run::new(client, work.bench, &lock, owner, &journal).await?;
+        if !plan.doubts.is_empty() {
+            run.settle(&journal, &plan.doubts, events).await?;
+            plan = decide(client, work).await?.1;
+            judged = false;
         }
         if !judged {
             well_formed(client, &plan, events).await?;
         }
-        let mut run = Run {
-            client,
-            settings: client.known(&SETTINGS).await?,
-            generations: Generations::read(client).await?,
-            writer: Writer::open(client, &journal).await?,
-            lock: &lock,
-            owner,
-        };
         run.execute(&plan.steps, stop, events, executed).await
     }
     .await;
@@ -353,7 +423,8 @@ async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), Fail
     if !plan.refusals.is_empty() {
         return Err(FailureKind::Refused(Box::new(plan)));
     }
-    if plan.steps.is_empty() && work.basis.is_none() {
+    // What is in doubt is settled before anything is weighed.
+    if !plan.doubts.is_empty() || (plan.steps.is_empty() && work.basis.is_none()) {
         return Ok((journal, plan));
     }
     weigh(client, &mut plan, work.task.allows_destruction()).await?;
@@ -402,186 +473,4 @@ pub async fn weigh(
         }
     }
     Ok(())
-}
-
-/// One run under its lock.
-struct Run<'a> {
-    client: &'a Client,
-    settings: Vec<(&'static str, &'static str)>,
-    /// What the server calls what a rebuild made anew.
-    generations: Generations,
-    writer: Writer,
-    lock: &'a Lock,
-    owner: &'a Owner,
-}
-
-impl Run<'_> {
-    async fn execute(
-        &mut self,
-        steps: &[Step],
-        stop: &AtomicBool,
-        events: &mut (dyn FnMut(Event<'_>) + Send),
-        executed: &mut Vec<Step>,
-    ) -> Result<bool, FailureKind> {
-        let mut steps = steps.iter().peekable();
-        let mut announced = false;
-        while let Some(step) = steps.next() {
-            if !announced {
-                self.lock.assert_held().await?;
-                let fact = self.fact(step, State::Started);
-                self.writer.append(vec![fact]).await?;
-            }
-            events(Event::Started { step });
-            let begun = Instant::now();
-            let answer = self.send(step, stop, events).await;
-            let took = begun.elapsed();
-            if let Err(error) = answer {
-                return Err(self.failed(step, error, took).await);
-            }
-            executed.push(step.clone());
-            events(Event::Done { step, took });
-            let mut facts = vec![Fact {
-                duration_ms: milliseconds(took),
-                ..self.fact(step, State::Done)
-            }];
-            // Announced is only what is sent at once: not when the lock is lost, not when somebody asked us to stop.
-            let held = self.lock.assert_held().await;
-            if let Err(lost @ LockError::Lost { .. }) = held {
-                // The journal is another run's by now, and it has made up its mind about this statement.
-                return Err(lost.into());
-            }
-            let stopping = stop.load(Ordering::Relaxed);
-            let next = steps.peek().filter(|_| held.is_ok() && !stopping);
-            facts.extend(next.map(|next| self.fact(next, State::Started)));
-            announced = next.is_some();
-            self.writer
-                .append(facts)
-                .await
-                .map_err(|error| FailureKind::NotWritten {
-                    step: Box::new(step.clone()),
-                    error,
-                })?;
-            if steps.peek().is_some() {
-                held?;
-                if stopping {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    async fn send(
-        &self,
-        step: &Step,
-        stop: &AtomicBool,
-        events: &mut (dyn FnMut(Event<'_>) + Send),
-    ) -> Result<(), crate::clickhouse::Error> {
-        let sql = step.sent.as_ref().unwrap_or(&step.sql);
-        // The names of what was made anew; an earlier statement may have dropped one.
-        let sql = if self.generations.differ() {
-            Generations::read(self.client).await?.resolve(sql)
-        } else {
-            sql.clone()
-        };
-        let mut query = Query::new(sql).id(self.query_id(step));
-        for (name, value) in &self.settings {
-            query = query.setting(name, *value);
-        }
-        match &step.data {
-            None if step.sent.is_some() => {
-                distributed::send(self.client, query, stop, &mut |waiting| {
-                    events(Event::Following { step, waiting });
-                })
-                .await
-            }
-            None => self.client.execute(&query).await,
-            Some(data) => {
-                let mut insert = self.client.insert(&query);
-                insert.send(data.clone().into()).await?;
-                insert.end().await
-            }
-        }
-    }
-
-    /// Writes down that a statement failed, unless nobody can know that it did.
-    async fn failed(
-        &mut self,
-        step: &Step,
-        error: crate::clickhouse::Error,
-        took: Duration,
-    ) -> FailureKind {
-        let step_of = || Box::new(step.clone());
-        if error.outcome_is_unknown() || distributed::is_half_done(self.client, step, &error).await
-        {
-            return FailureKind::InDoubt {
-                step: step_of(),
-                error,
-            };
-        }
-        let fact = Fact {
-            error_code: error.exception().map_or(0, |exception| exception.code),
-            error: error.to_string(),
-            duration_ms: milliseconds(took),
-            ..self.fact(step, State::Failed)
-        };
-        match self.writer.append(vec![fact]).await {
-            Ok(()) => FailureKind::Statement {
-                step: step_of(),
-                error,
-            },
-            // The journal still says `started`.
-            Err(_) => FailureKind::InDoubt {
-                step: step_of(),
-                error,
-            },
-        }
-    }
-
-    fn query_id(&self, step: &Step) -> String {
-        query_id(self.owner, step)
-    }
-
-    fn fact(&self, step: &Step, state: State) -> Fact {
-        fact(self.owner, step, state)
-    }
-}
-
-/// The id under which the server knows a statement of a run.
-fn query_id(owner: &Owner, step: &Step) -> String {
-    format!(
-        "housewright-{}-{:04}-{}",
-        owner.run_id, step.version, step.number
-    )
-}
-
-/// What is written down of a statement.
-fn fact(owner: &Owner, step: &Step, state: State) -> Fact {
-    Fact {
-        position: 0,
-        layout: 0,
-        run_id: owner.run_id.clone(),
-        who: owner.who.clone(),
-        host: owner.host.clone(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        version: step.version,
-        name: step.name.clone(),
-        file_sha256: step.file_sha256.clone(),
-        direction: step.direction.word().to_owned(),
-        statement: step.number,
-        statements: step.total,
-        sha256: step.sha256.clone(),
-        sql: step.sql.clone(),
-        down_sql: step.down_sql.clone(),
-        query_id: query_id(owner, step),
-        state,
-        error_code: 0,
-        error: String::new(),
-        duration_ms: 0,
-        recorded_at: 0,
-    }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -309,6 +309,7 @@ fn is_ours(name: &str) -> bool {
     name == journal::TABLE
         || name == journal::REBUILD_TABLE
         || name.starts_with(journal::LOCK_TABLE)
+        || name.starts_with("housewright_stage_")
         || name.starts_with(".inner.")
         || name.starts_with(".inner_id.")
         || name.starts_with(".tmp.")

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::anyhow;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::apply::{Event, FailureKind, Outcome, Task, Work};
-use crate::cli::connect::{Connection, connect, owner};
+use crate::apply::{Event, FailureKind, Outcome, Task, Work, Workbench};
+use crate::cli::connect::{Connection, connect, launch, owner};
 use crate::cli::plan::{Selection, show};
 use crate::cli::printer::Printer;
 use crate::cli::{Context, Stop};
@@ -99,6 +99,7 @@ async fn perform(
         task,
         basis: written.as_ref().map(|written| &written.basis),
         patience,
+        bench: None,
     };
     let outcome = carry_out(work, connection, context).await?;
     if !migrations.sum_findings.is_empty() {
@@ -120,6 +121,11 @@ pub(crate) async fn carry_out(
 ) -> Result<Outcome, Stop> {
     let printer = &context.printer;
     let migrations = work.migrations;
+    let bench = || launch(context, None).map_err(|stop| stop.words());
+    let work = Work {
+        bench: Some(Workbench(&bench)),
+        ..work
+    };
     let stop = stop_on_signal();
     let result = crate::apply::perform(
         &connection.client,
@@ -175,7 +181,10 @@ pub(crate) fn say(
 /// Who has to act.
 pub(crate) fn code(kind: &FailureKind) -> u8 {
     match kind {
-        FailureKind::Refused(_) | FailureKind::Moved(_) => 2,
+        FailureKind::Refused(_)
+        | FailureKind::Moved(_)
+        | FailureKind::Unsettled(_)
+        | FailureKind::NotSettleable { .. } => 2,
         FailureKind::Lock(LockError::Held { .. }) => 4,
         FailureKind::Destructive(_) => 5,
         _ => 3,
@@ -190,16 +199,17 @@ pub(crate) async fn apply_all(
 ) -> Result<(), Stop> {
     let never = AtomicBool::new(false);
     let printer = &context.printer;
-    let result = crate::apply::apply(
-        client,
+    let bench = || launch(context, None).map_err(|stop| stop.words());
+    let work = Work {
         migrations,
-        crate::plan::Options::default(),
-        &owner(context),
-        &never,
-        &mut |event| {
-            show_event(printer, &event);
-        },
-    )
+        task: Task::Apply(crate::plan::Options::default()),
+        basis: None,
+        patience: Duration::ZERO,
+        bench: Some(Workbench(&bench)),
+    };
+    let result = crate::apply::perform(client, work, &owner(context), &never, &mut |event| {
+        show_event(printer, &event);
+    })
     .await;
     match result {
         Ok(_) => Ok(()),
@@ -238,6 +248,24 @@ pub(crate) fn show_event(printer: &Printer, event: &Event<'_>) {
             step.label,
             step.objects.join(", "),
             report::duration(*took)
+        )),
+        Event::Settled { doubt, done, how } => printer.talk(&format!(
+            "{} had broken off: {how}; {}",
+            doubt.step.title(),
+            if *done { "recorded as done" } else { "it is executed again" }
+        )),
+        Event::StillRunning { title, query_id, waited } => printer.talk(&format!(
+            "{title} is still running on the server, for an earlier run ({query_id}); waiting, {} so far",
+            report::duration(*waited)
+        )),
+        Event::Busy { table, mutation_id, command, parts_left } => printer.talk(&format!(
+            "a mutation is under way on `{table}` already: {mutation_id} {command}, {} left",
+            report::count(usize::try_from(*parts_left).unwrap_or(usize::MAX), "part")
+        )),
+        Event::Mutation { step, mutation_id, parts_left } => printer.detail(&format!(
+            "  {} goes on as {mutation_id}: {} left",
+            step.title(),
+            report::count(usize::try_from(*parts_left).unwrap_or(usize::MAX), "part")
         )),
         Event::NotReleased { error } => printer.talk(&format!("the lock could not be given back and opens by itself: {}", report::causes(*error))),
     }

@@ -65,12 +65,7 @@ pub(crate) async fn start(
     path: Option<&Utf8Path>,
     database: &str,
 ) -> Result<(Client, Handle), Stop> {
-    let launch = Launch {
-        program: program()?,
-        library: library(context)?,
-        path: path.map(Utf8Path::to_owned),
-    };
-    let handle = open(&launch).await?;
+    let handle = open(&launch(context, path)?).await?;
     let client = Client::new(handle.server(), "default")?;
     client
         .execute(&Query::new(format!(
@@ -79,6 +74,15 @@ pub(crate) async fn start(
         )))
         .await?;
     Ok((client.in_database(database), handle))
+}
+
+/// An engine over a directory, or over a throw-away one, that is not started yet; its library is there.
+pub(crate) fn launch(context: &Context, path: Option<&Utf8Path>) -> Result<Launch, Stop> {
+    Ok(Launch {
+        program: program()?,
+        library: library(context)?,
+        path: path.map(Utf8Path::to_owned),
+    })
 }
 
 fn program() -> Result<Utf8PathBuf, Stop> {

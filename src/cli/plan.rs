@@ -87,6 +87,14 @@ pub(crate) async fn show(task: Task, context: &Context) -> Result<ExitCode, Stop
         printer.data(&report::plan::json(&plan, task, &target, &database));
     } else {
         printer.data(&report::plan::human(&plan, task, &target, &database));
+        let doubts: Vec<_> = plan
+            .doubts
+            .iter()
+            .map(|doubt| doubt.finding.clone())
+            .collect();
+        if !doubts.is_empty() {
+            printer.draw(&doubts, Some(&migrations));
+        }
         if !plan.destructive.is_empty() {
             printer.draw(&plan.destructive, Some(&migrations));
         }

@@ -50,6 +50,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
             task,
             basis: None,
             patience: Duration::ZERO,
+            bench: None,
         };
         let outcome = carry_out(work, &connection, context).await?;
         Ok(say(&outcome, task, &connection, context))

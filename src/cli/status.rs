@@ -41,7 +41,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         printer.data(&report::status::json(&plan, &target, &database));
     } else {
         printer.data(&report::status::human(&plan, &target, &database));
-        let mut findings = plan.refusals.clone();
+        let mut findings: Vec<_> = plan
+            .doubts
+            .iter()
+            .map(|doubt| doubt.finding.clone())
+            .collect();
+        findings.extend(plan.refusals.iter().cloned());
         findings.extend(migrations.sum_findings.iter().cloned().map(|mut finding| {
             if embedded {
                 // `apply` on the embedded engine records them.

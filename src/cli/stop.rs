@@ -22,6 +22,19 @@ enum Kind {
 }
 
 impl Stop {
+    /// What happened, in one line.
+    pub(crate) fn words(&self) -> String {
+        match &self.kind {
+            Kind::Error(error) => format!("{error:#}"),
+            Kind::Findings(findings, _) => findings
+                .iter()
+                .map(|finding| finding.message.as_str())
+                .collect::<Vec<_>>()
+                .join("; "),
+            Kind::Said => String::new(),
+        }
+    }
+
     /// Usage, or an invalid project.
     pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self {

@@ -14,6 +14,7 @@ use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::diagnostic::Location;
 use crate::drift::{Declared, Error};
 use crate::migration::{Migration, Migrations};
+use crate::plan::Traces;
 use crate::sql::{Header, Kind, Statement, TokenKind, header, split};
 
 /// What the embedded engine cannot do although a server can, by the server's codes: no such engine, no cluster of that name, no macro, no
@@ -102,7 +103,7 @@ impl Bench {
         &self.client
     }
 
-    /// The end state of statements, from nothing. Those that change no definition are left out.
+    /// The end state of statements, from nothing. Those that change no definition are left out: no data is needed, and none should be fetched.
     ///
     /// # Errors
     /// [`Error::Statement`] for a statement that a server would refuse too.
@@ -232,7 +233,7 @@ impl Bench {
     pub(super) async fn run(&self, steps: &[Step], stand_ins: &mut StandIns) -> Result<(), Error> {
         for step in steps {
             let header = header(&step.sql);
-            if !defines(&header) {
+            if !defines(&header) || !Traces::of(&step.sql).define() {
                 continue;
             }
             let sql = if header.kind == Kind::CreateTable {

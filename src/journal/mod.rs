@@ -39,7 +39,7 @@ const SETTINGS: [(&str, &str); 2] = [
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// What a fact says; `recorded_at` is the server's own.
-const COLUMNS: &str = "position, layout, run_id, who, host, tool_version, version, name, file_sha256, direction, statement, statements, sha256, sql, down_sql, query_id, state, error_code, error, duration_ms";
+const COLUMNS: &str = "position, layout, run_id, who, host, tool_version, version, name, file_sha256, direction, statement, statements, sha256, sql, down_sql, query_id, state, error_code, error, duration_ms, note";
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +84,9 @@ pub struct Fact {
     pub error: String,
     /// How long the statement took; 0 while that is not known.
     pub duration_ms: u64,
+    /// What is known beyond the state: of what was begun, how its tables looked just before; of what was settled, how. '' = nothing.
+    #[serde(default)]
+    pub note: String,
     /// When the server took the fact, in seconds since 1970; only read, never written.
     #[serde(default, skip_serializing)]
     pub recorded_at: u64,
@@ -144,6 +147,8 @@ pub enum Error {
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     facts: Vec<Fact>,
+    /// Whether the table was made before there were notes.
+    noteless: bool,
 }
 
 impl Journal {
@@ -154,7 +159,10 @@ impl Journal {
         // One that was written again after a lost answer.
         facts
             .dedup_by(|again, fact| again.position == fact.position && again.run_id == fact.run_id);
-        Self { facts }
+        Self {
+            facts,
+            noteless: false,
+        }
     }
 
     /// Reads the journal. No table, or no database, is an empty journal; nothing is created.
@@ -166,22 +174,40 @@ impl Journal {
         const UNKNOWN_TABLE: i32 = 60;
         const UNKNOWN_DATABASE: i32 = 81;
         let database = client.database().to_owned();
-        let query = Query::new(format!(
-            "SELECT {COLUMNS}, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {TABLE} ORDER BY position"
-        ));
-        let query = match client.cluster() {
-            // A replica that has not caught up says so instead of telling half of it.
-            Some(_) => query.setting("select_sequential_consistency", "1"),
-            None => query,
+        let query = |columns: &str| {
+            let query = Query::new(format!(
+                "SELECT {columns}, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {TABLE} ORDER BY position"
+            ));
+            match client.cluster() {
+                // A replica that has not caught up says so instead of telling half of it.
+                Some(_) => query.setting("select_sequential_consistency", "1"),
+                None => query,
+            }
         };
-        match client.rows::<Fact>(&query).await {
+        let mut noteless = false;
+        let mut answer = client.rows::<Fact>(&query(COLUMNS)).await;
+        if answer
+            .as_ref()
+            .is_err_and(|error| error.is_code(UNKNOWN_IDENTIFIER))
+        {
+            let older = COLUMNS.trim_end_matches(", note");
+            let second = client.rows::<Fact>(&query(older)).await;
+            if second.is_ok() {
+                noteless = true;
+                answer = second;
+            }
+        }
+        match answer {
             Ok(facts) => match facts.iter().find(|fact| fact.layout > LAYOUT) {
                 Some(fact) => Err(Error::Newer {
                     database,
                     tool_version: fact.tool_version.clone(),
                     ours: env!("CARGO_PKG_VERSION"),
                 }),
-                None => Ok(Self::of(facts)),
+                None => Ok(Self {
+                    noteless,
+                    ..Self::of(facts)
+                }),
             },
             Err(error) if error.is_code(UNKNOWN_TABLE) || error.is_code(UNKNOWN_DATABASE) => {
                 Ok(Self::default())
@@ -250,13 +276,22 @@ impl Writer {
         }
         if journal.facts.is_empty() {
             let query = Query::new(format!(
-                "CREATE TABLE IF NOT EXISTS {TABLE}{} (\n    position UInt64,\n    layout UInt32,\n    recorded_at DateTime DEFAULT now(),\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    version UInt64,\n    name String,\n    file_sha256 String,\n    direction String,\n    statement UInt32,\n    statements UInt32,\n    sha256 String,\n    sql String,\n    down_sql String,\n    query_id String,\n    state String,\n    error_code Int32,\n    error String,\n    duration_ms UInt64\n) ENGINE = {} ORDER BY position",
+                "CREATE TABLE IF NOT EXISTS {TABLE}{} (\n    position UInt64,\n    layout UInt32,\n    recorded_at DateTime DEFAULT now(),\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    version UInt64,\n    name String,\n    file_sha256 String,\n    direction String,\n    statement UInt32,\n    statements UInt32,\n    sha256 String,\n    sql String,\n    down_sql String,\n    query_id String,\n    state String,\n    error_code Int32,\n    error String,\n    duration_ms UInt64,\n    note String\n) ENGINE = {} ORDER BY position",
                 on_cluster(client),
                 engine(client, "journal")
             ));
             keep_house(client, query)
                 .await
                 .map_err(|source| writer.error("create", source))?;
+        }
+        if journal.noteless {
+            let query = Query::new(format!(
+                "ALTER TABLE {TABLE}{} ADD COLUMN note String",
+                on_cluster(client)
+            ));
+            keep_house(client, query)
+                .await
+                .map_err(|source| writer.error("extend", source))?;
         }
         Ok(writer)
     }

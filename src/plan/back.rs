@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 
 use crate::journal::{Journal, Record};
 use crate::migration::{Migration, Migrations};
-use crate::plan::{Direction, Plan, Standing, State, Step, count, doubts, refusal, title};
+use crate::plan::{Direction, Plan, Standing, State, Step, count, refusal, title};
 use crate::sql::{Statement, allowance, split};
 
 /// How far back.
@@ -51,9 +51,8 @@ impl Plan {
                     refusal("half-applied", format!("{title} is not applied in full, so its down section may not fit"))
                         .help("bring it to its end with `housewright apply`, if need be with its rest taken out of the file; then roll it back"),
                 ),
-                State::InDoubt { .. } | State::RollbackInDoubt { .. } => {
-                    refusals.extend(doubts(migrations, standing));
-                }
+                // Settled first; then it stands otherwise.
+                State::InDoubt { .. } | State::RollbackInDoubt { .. } => {}
                 _ => {
                     let migration = migrations.get(standing.version);
                     let down = Down::of(record, migration);
@@ -120,6 +119,7 @@ impl Down {
                     file_sha256: record.file_sha256.clone(),
                     down_sql: record.down_sql.clone(),
                     allowance: allowance(between, "destructive"),
+                    unsettled: allowance(between, "unsettled"),
                     ..Step::of(&statement, number, total)
                 }
             })

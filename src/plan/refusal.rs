@@ -1,8 +1,8 @@
 //! What stands in the way of a plan, in words: each refusal with its remedy.
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::migration::Migrations;
-use crate::plan::{Direction, Effect, Standing, State, Step, location, title};
+use crate::journal::Fact;
+use crate::plan::{Direction, Effect, Standing, Step, Traces, title};
 use crate::sql::Allowance;
 
 pub(super) fn refusal(code: &'static str, message: String) -> Diagnostic {
@@ -41,50 +41,29 @@ pub(super) fn rebuilding(step: &Step, name: &str) -> Diagnostic {
     .help("bring the rebuild to its end first: `housewright rebuild --finish`, or `--abort`")
 }
 
-pub(super) fn in_doubt(standing: &Standing, direction: Direction, statement: u32) -> Diagnostic {
-    let title = title(standing.version, &standing.name);
-    let (section, option, verb) = match direction {
-        Direction::Up => ("", "", "apply"),
-        Direction::Down => ("the down section of ", "--down ", "rollback"),
+/// A statement in doubt: a warning, because `apply` settles it.
+pub(super) fn in_doubt(step: &Step, fact: &Fact) -> Diagnostic {
+    let verb = match step.direction {
+        Direction::Up => "apply",
+        Direction::Down => "rollback",
     };
-    let diagnostic = refusal(
+    Diagnostic::new(
+        Severity::Warning,
         "in-doubt",
         format!(
-            "statement {statement} of {section}{title} was begun, and nobody wrote down how it ended"
+            "{} was begun, and nobody wrote down how it ended",
+            step.title()
         ),
-    );
-    let begun = standing.record.as_ref().and_then(|record| match direction {
-        Direction::Up => record.statements.get(&statement),
-        Direction::Down => record.down.get(&statement),
-    });
-    let diagnostic = match begun {
-        Some(begun) => diagnostic
-            .note(format!("it was: {}", first_line(&begun.sql)))
-            .note(format!(
-                "begun by {} under query_id {}",
-                begun.by, begun.query_id
-            )),
-        None => diagnostic,
-    };
-    diagnostic.help(format!(
-        "look whether its effect is there (SHOW CREATE, or system.query_log by that query_id); then `housewright repair {option}--done {version}:{statement}` if it is, `housewright repair {option}--retry {version}:{statement}` if it is not, and `{verb}` again",
-        version = standing.version,
+    )
+    .note(format!("it was: {}", first_line(&fact.sql)))
+    .note(format!(
+        "begun by {}@{} under query_id {}",
+        fact.who, fact.host, fact.query_id
     ))
-}
-
-/// What nobody wrote down the end of.
-pub(super) fn doubts(migrations: &Migrations, standing: &Standing) -> Option<Diagnostic> {
-    match standing.state {
-        State::InDoubt { statement } => {
-            let migration = migrations.get(standing.version);
-            let at = migration.and_then(|migration| location(migration, statement));
-            Some(in_doubt(standing, Direction::Up, statement).at(at))
-        }
-        State::RollbackInDoubt { statement } => {
-            Some(in_doubt(standing, Direction::Down, statement))
-        }
-        _ => None,
-    }
+    .help(format!(
+        "`housewright {verb}` settles it before anything else: {}",
+        Traces::of(&fact.sql).words()
+    ))
 }
 
 pub(super) fn unfinished(standing: &Standing, done: u32) -> Diagnostic {

@@ -64,9 +64,47 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
             )
             .at(Some(place(step, None)))
             .note(causes(cause));
+            vec![state(finding, failure, step).help(format!(
+                "when the server is back, `{}` again: it finds out, and goes on from there",
+                verb(step)
+            ))]
+        }
+        FailureKind::Unsettled(finding) => vec![Diagnostic::clone(finding)],
+        FailureKind::NotSettleable { step, reason } => {
+            let finding = error(
+                "not-settleable",
+                format!(
+                    "if {} broke off, nobody could know what became of it",
+                    step.title()
+                ),
+            )
+            .at(Some(place(step, None)))
+            .note(format!("this server keeps no query_log, and {reason}"))
+            .note("it was not executed");
             vec![state(finding, failure, step).help(
-                "`housewright status` shows it; look whether its effect is there before you go on",
+                "write it so that it can be settled; or, if you will look yourself when it breaks off, say so directly above it (`-- housewright:allow(unsettled) because …`)",
             )]
+        }
+        FailureKind::Mutation {
+            step,
+            table,
+            mutation_id,
+            reason,
+        } => {
+            let finding = error(
+                "mutation",
+                format!("the mutation that {} began cannot go on", step.title()),
+            )
+            .at(Some(place(step, None)))
+            .note(format!(
+                "ClickHouse says of {mutation_id} on `{table}`: {reason}"
+            ))
+            .note("the server tries again by itself until it succeeds or is told to stop");
+            vec![state(finding, failure, step).help(format!(
+                "mend the cause and `{}` again, which waits for it; or stop it (KILL MUTATION WHERE table = '{table}' AND mutation_id = '{mutation_id}'), correct the statement, and `{}` again",
+                verb(step),
+                verb(step)
+            ))]
         }
         FailureKind::NotWritten { step, error: cause } => {
             let finding = error(
@@ -79,24 +117,21 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
             .at(Some(place(step, None)))
             .note(causes(cause));
             vec![state(finding, failure, step).help(format!(
-                "when the server is back: `housewright repair {}--done {}:{}`, then `{}` again",
-                if step.direction == Direction::Down {
-                    "--down "
-                } else {
-                    ""
-                },
-                step.version,
-                step.number,
-                if step.direction == Direction::Down {
-                    "rollback"
-                } else {
-                    "apply"
-                }
+                "when the server is back, `{}` again: it finds out, and goes on from there",
+                verb(step)
             ))]
         }
         FailureKind::Lock(cause) => vec![error("locked", causes(cause))],
         FailureKind::Journal(cause) => vec![error("journal", causes(cause))],
         FailureKind::ClickHouse(cause) => vec![error("clickhouse", causes(cause))],
+    }
+}
+
+/// The verb that goes on with a statement.
+fn verb(step: &Step) -> &'static str {
+    match step.direction {
+        Direction::Up => "apply",
+        Direction::Down => "rollback",
     }
 }
 

@@ -208,7 +208,13 @@ pub fn json(plan: &Plan, task: Task, target: &str, database: &str) -> String {
         Task::RollBack { .. } => Options::default(),
     };
     let state = plan.basis.as_ref().map(Basis::hash);
-    let mut findings = crate::report::diagnostics::json(&plan.refusals);
+    let doubts: Vec<_> = plan
+        .doubts
+        .iter()
+        .map(|doubt| doubt.finding.clone())
+        .collect();
+    let mut findings = crate::report::diagnostics::json(&doubts);
+    findings.extend(crate::report::diagnostics::json(&plan.refusals));
     findings.extend(crate::report::diagnostics::json(&plan.destructive));
     crate::report::json(&Json {
         version: JSON_VERSION,

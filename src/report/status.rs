@@ -131,6 +131,12 @@ struct MigrationJson<'a> {
 /// For a program.
 #[must_use]
 pub fn json(plan: &Plan, target: &str, database: &str) -> String {
+    let mut findings: Vec<_> = plan
+        .doubts
+        .iter()
+        .map(|doubt| doubt.finding.clone())
+        .collect();
+    findings.extend(plan.refusals.iter().cloned());
     let migrations = plan
         .standings
         .iter()
@@ -161,6 +167,6 @@ pub fn json(plan: &Plan, target: &str, database: &str) -> String {
         database,
         up_to_date: plan.is_up_to_date(),
         migrations,
-        findings: crate::report::diagnostics::json(&plan.refusals),
+        findings: crate::report::diagnostics::json(&findings),
     })
 }

@@ -8,9 +8,11 @@ pub(crate) mod keeper;
 pub(crate) mod proxy;
 pub(crate) mod sandbox;
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use housewright::apply::Workbench;
 use housewright::clickhouse::{Client, Query, identifier};
 use housewright::config::{Environment, Server};
 use housewright::engine::child::{Handle, Launch, open};
@@ -38,22 +40,11 @@ pub(crate) fn library() -> Utf8PathBuf {
 pub(crate) fn engine() -> &'static Server {
     static ENGINE: OnceLock<(tokio::runtime::Runtime, Handle)> = OnceLock::new();
     let (_, handle) = ENGINE.get_or_init(|| {
-        std::thread::spawn(|| {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build()
-                .unwrap();
-            let launch = Launch {
-                program: program().to_owned(),
-                library: library(),
-                path: None,
-            };
-            let handle = runtime.block_on(open(&launch)).unwrap();
-            (runtime, handle)
+        kept(Launch {
+            program: program().to_owned(),
+            library: library(),
+            path: None,
         })
-        .join()
-        .unwrap()
     });
     handle.server()
 }
@@ -84,6 +75,45 @@ pub(crate) async fn database_with_schema(name: &str) -> Client {
     .await
     .unwrap();
     client
+}
+
+/// How a run comes by an engine on which it compares definitions: one for all runs of this test binary.
+pub(crate) fn bench() -> Workbench<'static> {
+    static BENCH: OnceLock<(tokio::runtime::Runtime, Handle, Utf8PathBuf)> = OnceLock::new();
+    let launch = |path: &Utf8Path| Launch {
+        program: program().to_owned(),
+        library: library(),
+        path: Some(path.to_owned()),
+    };
+    BENCH.get_or_init(|| {
+        let path = Utf8Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("bench-{}", env!("CARGO_CRATE_NAME")));
+        let (runtime, handle) = kept(launch(&path));
+        (runtime, handle, path)
+    });
+    Workbench(&|| {
+        let path = BENCH.get().map(|(_, _, path)| path).unwrap();
+        Ok(Launch {
+            program: program().to_owned(),
+            library: library(),
+            path: Some(path.clone()),
+        })
+    })
+}
+
+/// An engine that runs until this process ends.
+fn kept(launch: Launch) -> (tokio::runtime::Runtime, Handle) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let handle = runtime.block_on(open(&launch)).unwrap();
+        (runtime, handle)
+    })
+    .join()
+    .unwrap()
 }
 
 /// A client in the same database, through a proxy.
@@ -136,6 +166,31 @@ pub(crate) async fn table(client: &Client, sql: &str) -> String {
         })
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// All definitions and all rows.
+pub(crate) async fn everything(client: &Client) -> String {
+    let mut text = table(
+        client,
+        "SELECT name, replaceRegexpAll(replaceAll(create_table_query, currentDatabase(), 'db'), '[0-9a-f-]{36}', '') AS definition FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE 'housewright%' AND name NOT LIKE '.inner%' ORDER BY name",
+    )
+    .await;
+    let names = table(
+        client,
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE 'housewright_journal' AND name NOT LIKE '.inner%' ORDER BY name",
+    )
+    .await;
+    for name in names.lines() {
+        assert!(!name.starts_with("housewright"), "{name} was left");
+        let rows = table(
+            client,
+            &format!("SELECT *, count() AS times FROM {name} GROUP BY ALL ORDER BY ALL"),
+        )
+        .await;
+        let _ = writeln!(text, "\n{name}\n{rows}");
+    }
+    let detached = "SELECT table, partition_id, count() AS n FROM system.detached_parts WHERE database = currentDatabase() GROUP BY ALL ORDER BY ALL";
+    text + &table(client, detached).await
 }
 
 /// Inserts data in a format, as one INSERT.
