@@ -313,6 +313,8 @@ fn is_ours(name: &str) -> bool {
         || name.starts_with(".inner.")
         || name.starts_with(".inner_id.")
         || name.starts_with(".tmp.")
+        // What a refresh fills before it takes the place of what was there.
+        || name.starts_with("_tmp_replace_")
 }
 
 /// What a server without `formatQuery` shows.
