@@ -223,7 +223,7 @@ async fn what_is_applied_is_applied_everywhere_and_can_be_seen_from_everywhere()
       |
       = note: ClickHouse says (code 57): There was an error on [[NODE 2]]: Code: 57, e.displayText() = DB::Exception: Table shop.late already exists., e.what() = DB::Exception
       = note: nothing was executed in this run; of 0003_late 0 of 1 are done
-      = help: `housewright status` shows it; look whether its effect is there before you go on
+      = help: when the server is back, `apply` again: it finds out, and goes on from there
     ");
     execute(&cluster.nodes[2].alone("shop"), "DROP TABLE late").await;
     execute(
