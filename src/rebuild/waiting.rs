@@ -69,9 +69,11 @@ impl Run<'_> {
         let mut told = Instant::now();
         let mark = self.subject.scratch_prefix();
         let query = Query::new(
-            "SELECT query_id, user, elapsed, substring(query, 1, 200) AS query FROM system.processes WHERE position(query, {mark:String}) > 0 AND position(query, 'system.processes') = 0 AND is_initial_query",
+            "SELECT query_id, user, elapsed, substring(query, 1, 200) AS query FROM system.processes WHERE (position(query, {mark:String}) > 0 OR position(query, {view:String}) > 0) AND position(query, 'system.processes') = 0 AND is_initial_query",
         )
-        .text("mark", mark);
+        .text("mark", mark)
+        // ALTER … MODIFY QUERY names the view alone.
+        .text("view", self.subject.new.view.clone());
         for pause in pauses() {
             let rows: Vec<Row> = self.client.rows(&query).await?;
             let running: Vec<Running> = rows
