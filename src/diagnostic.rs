@@ -1,8 +1,8 @@
 //! A finding, as data: what is wrong, where, and what to do about it. How it looks is the business of `report`.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::sql::Span;
+use crate::sql::{Span, line_and_column};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +38,20 @@ pub struct Location {
     pub line: usize,
     /// The column of the first byte, in characters from 1.
     pub column: usize,
+}
+
+impl Location {
+    /// The place of some bytes of a file's text.
+    #[must_use]
+    pub fn within(path: &Utf8Path, text: &str, span: Span) -> Self {
+        let (line, column) = line_and_column(text, span.start);
+        Self {
+            path: path.to_owned(),
+            span,
+            line,
+            column,
+        }
+    }
 }
 
 /// A finding.

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::catalog::{Definition, DefinitionKind, Definitions, words};
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::drift::Error;
-use crate::sql::{Span, TokenKind, line_and_column, split, tokens};
+use crate::sql::{Span, TokenKind, split, tokens};
 
 /// How a file differs from what the migrations add up to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,17 +155,11 @@ impl Declared {
         }
         let start = (whole.span.start + offset).min(whole.span.end);
         let text = self.texts.get(&whole.path)?;
-        Some(location(&whole.path, text, Span { start, end: start }))
-    }
-}
-
-fn location(path: &Utf8Path, text: &str, span: Span) -> Location {
-    let (line, column) = line_and_column(text, span.start);
-    Location {
-        path: path.to_owned(),
-        span,
-        line,
-        column,
+        Some(Location::within(
+            &whole.path,
+            text,
+            Span { start, end: start },
+        ))
     }
 }
 
@@ -180,7 +174,7 @@ pub fn declared(directory: &Utf8Path, database: &str) -> Result<Declared, Error>
     for (path, text) in present(directory)? {
         match one(&path, &text, database) {
             Ok((definition, span)) => {
-                let place = location(&path, &text, span);
+                let place = Location::within(&path, &text, span);
                 let key = (
                     definition.kind == DefinitionKind::Function,
                     definition.name.clone(),
@@ -219,7 +213,7 @@ fn one(path: &Utf8Path, text: &str, database: &str) -> Result<(Definition, Span)
     let finding = |code, message: String, span: Span, help: &str| {
         Box::new(
             Diagnostic::new(Severity::Error, code, message)
-                .at(Some(location(path, text, span)))
+                .at(Some(Location::within(path, text, span)))
                 .help(help),
         )
     };
@@ -315,7 +309,7 @@ fn hints(
         } else {
             columns.iter().rev().find(|(at, _)| *at < token.span.start)
         };
-        let at = location(&place.path, text, token.span);
+        let at = Location::within(&place.path, text, token.span);
         match column {
             Some((_, new)) if !old.is_empty() && old != new => {
                 let of_object = read.renames.entry(definition.name.clone()).or_default();

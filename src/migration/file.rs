@@ -3,8 +3,8 @@
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::migration::{Down, Migration, location};
+use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::migration::{Down, Migration};
 use crate::sql::{Span, Statement, TokenKind, hex, split, tokens};
 
 /// What `new` writes.
@@ -49,8 +49,8 @@ struct File<'a> {
 impl File<'_> {
     fn error(&mut self, code: &'static str, message: String, span: Option<Span>, help: &str) {
         let at = span.map_or_else(
-            || location(self.path, "", Span::default()),
-            |span| location(self.path, &self.text, span),
+            || Location::within(self.path, "", Span::default()),
+            |span| Location::within(self.path, &self.text, span),
         );
         self.findings.push(
             Diagnostic::new(Severity::Error, code, message)

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::sql::{Span, Statement, line_and_column};
+use crate::sql::{Span, Statement};
 
 pub use crate::migration::sum::{FILE_NAME as SUM_FILE, Sum};
 
@@ -47,17 +47,7 @@ impl Migration {
     /// The place of a span of `text`.
     #[must_use]
     pub fn location(&self, span: Span) -> Location {
-        location(&self.path, &self.text, span)
-    }
-}
-
-fn location(path: &Utf8Path, text: &str, span: Span) -> Location {
-    let (line, column) = line_and_column(text, span.start);
-    Location {
-        path: path.to_owned(),
-        span,
-        line,
-        column,
+        Location::within(&self.path, &self.text, span)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::sql::{Span, hex, line_and_column, split};
+use crate::sql::{Span, hex, split};
 use crate::viewtest::markdown::Reader;
 
 /// A row on its way into a table: the columns that are sent.
@@ -159,7 +159,7 @@ impl Case {
     /// The place of a span of the text.
     #[must_use]
     pub fn location(&self, span: Span) -> Location {
-        location(&self.path, &self.text, span)
+        Location::within(&self.path, &self.text, span)
     }
 
     /// What the steps do, as one number: it changes when a golden file may have to.
@@ -193,16 +193,6 @@ fn tidy(sql: &str) -> String {
         .iter()
         .map(crate::sql::Statement::fingerprint)
         .collect()
-}
-
-pub(crate) fn location(path: &Utf8Path, text: &str, span: Span) -> Location {
-    let (line, column) = line_and_column(text, span.start);
-    Location {
-        path: path.to_owned(),
-        span,
-        line,
-        column,
-    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use camino::Utf8Path;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::sql::{Span, split};
-use crate::viewtest::case::{Action, GivenRow, Row, Rows, Step, location};
+use crate::viewtest::case::{Action, GivenRow, Row, Rows, Step};
 
 /// The longest that a case may let time pass.
 const MAX_ADVANCE_MS: u64 = 10_000;
@@ -57,7 +57,7 @@ fn span(range: &Range<usize>) -> Span {
 impl Reader<'_> {
     fn complain(&mut self, span: Span, code: &'static str, message: impl Into<String>, help: &str) {
         let mut finding = Diagnostic::new(Severity::Error, code, message)
-            .at(Some(location(self.path, self.text, span)));
+            .at(Some(Location::within(self.path, self.text, span)));
         if !help.is_empty() {
             finding = finding.help(help);
         }
@@ -164,7 +164,7 @@ impl Reader<'_> {
                         steps.push(Step {
                             action,
                             heading: words,
-                            location: location(self.path, self.text, span),
+                            location: Location::within(self.path, self.text, span),
                         });
                     }
                 }
