@@ -102,18 +102,6 @@ pub async fn answer(client: &Client, query: Query) -> Result<Answer, ClickHouseE
     })
 }
 
-/// The events that samples are made of: the same as those of `demo`.
-#[must_use]
-pub fn sample() -> seed::Options {
-    seed::Options {
-        seed: 42,
-        events: 10_000,
-        projects: 3,
-        days: 7,
-        start: jiff::civil::date(2026, 5, 11),
-    }
-}
-
 /// Loads generated events into `events`, if there is such a table and it takes them, and says whether it did.
 ///
 /// # Errors
@@ -123,7 +111,10 @@ pub async fn stock(client: &Client, catalog: &Catalog) -> Result<bool, ClickHous
         return Ok(false);
     };
     let mut body = Vec::new();
-    for event in seed::generate(&sample()).into_iter().flatten() {
+    for event in seed::generate(&seed::Options::default())
+        .into_iter()
+        .flatten()
+    {
         // Into memory: it cannot fail.
         let _ = event.write_json_line(&mut body);
     }

@@ -162,7 +162,7 @@ async fn a_week_told_by_hand() {
 #[tokio::test]
 async fn the_generated_week_however_it_arrived() {
     let mut lines = Vec::new();
-    for event in seed::generate(&survey::sample()).unwrap() {
+    for event in seed::generate(&seed::Options::default()).unwrap() {
         let mut line = Vec::new();
         event.write_json_line(&mut line).unwrap();
         lines.push(line);

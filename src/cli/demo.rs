@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::apply::apply_all;
 use crate::cli::connect::start;
-use crate::cli::seed::{defaults, load_generated};
+use crate::cli::seed::load_generated;
 use crate::cli::{Context, Stop};
 use crate::clickhouse::{Client, Query};
 use crate::config::resolve;
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     let options = seed::Options {
         seed: args.seed,
         events: args.events,
-        ..defaults()
+        ..seed::Options::default()
     };
     let result = show(&client, &migrations, &options, context).await;
     handle.end().await;

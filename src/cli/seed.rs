@@ -45,17 +45,6 @@ pub(crate) struct Args {
     load: bool,
 }
 
-/// What `seed` takes where nothing is said.
-pub(crate) fn defaults() -> seed::Options {
-    seed::Options {
-        seed: 42,
-        events: 10_000,
-        projects: 3,
-        days: 7,
-        start: jiff::civil::date(2026, 5, 11),
-    }
-}
-
 /// Rows of one INSERT.
 const ROWS: u64 = 100_000;
 /// Bytes that are sent at once.

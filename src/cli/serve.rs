@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::cli::apply::{apply_all, signal};
 use crate::cli::connect::library;
-use crate::cli::seed::{defaults, load_generated};
+use crate::cli::seed::load_generated;
 use crate::cli::{Context, Stop};
 use crate::clickhouse::{Client, Query, identifier};
 use crate::config::{Secret, Server, resolve};
@@ -167,7 +167,7 @@ async fn prepare(
     if let Some(events) = events {
         let options = seed::Options {
             events,
-            ..defaults()
+            ..seed::Options::default()
         };
         load_generated(&client, &options, context).await?;
     }

@@ -179,6 +179,19 @@ pub struct Options {
     pub start: jiff::civil::Date,
 }
 
+impl Default for Options {
+    /// What `seed`, `demo`, the recipes and the pages show: always the same week.
+    fn default() -> Self {
+        Self {
+            seed: 42,
+            events: 10_000,
+            projects: 3,
+            days: 7,
+            start: jiff::civil::date(2026, 5, 11),
+        }
+    }
+}
+
 /// Why options are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
