@@ -4,9 +4,10 @@
 //! While rows come in, a key may differ for a moment because one side was read before the other. Such a key is looked at again, and counts
 //! as wrong only if it differs although none of its rows came in since before the look.
 
+use crate::catalog::list;
 use crate::clickhouse::identifier;
 use crate::rebuild::subject::{StateColumn, Subject};
-use crate::sql::{TokenKind, tokens};
+use crate::sql::tokens;
 
 /// How a column of the state is put together and compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,7 +261,7 @@ fn aggregate(r#type: &str) -> Option<(String, Option<String>)> {
                 .map(|inner| (false, inner))
         })?;
     let inner = inner.strip_suffix(')')?;
-    let mut parts = arguments(inner).into_iter();
+    let mut parts = list(inner).into_iter();
     let mut function = parts.next()?;
     if function.chars().all(|c| c.is_ascii_digit()) {
         // The version of a state's layout.
@@ -268,27 +269,6 @@ fn aggregate(r#type: &str) -> Option<(String, Option<String>)> {
     }
     let value = parts.next();
     Some((function, value.filter(|_| simple)))
-}
-
-/// The parts of a list that commas separate, outside of brackets.
-fn arguments(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut depth = 0_usize;
-    for token in tokens(text) {
-        match token.kind {
-            TokenKind::OpeningRoundBracket => depth += 1,
-            TokenKind::ClosingRoundBracket => depth = depth.saturating_sub(1),
-            TokenKind::Comma if depth == 0 => {
-                parts.push(String::new());
-                continue;
-            }
-            _ => {}
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push_str(token.span.of(text));
-        }
-    }
-    parts.into_iter().map(|it| it.trim().to_owned()).collect()
 }
 
 /// Functions whose result depends on the order in which rows arrive, or on chance.
