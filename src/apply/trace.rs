@@ -42,33 +42,14 @@ pub(super) fn find(
         Trace::Exchange => found("the UUIDs", exchanged(then, now)),
         Trace::Mutation => found("the mutations", mutation(mark, seen, formatted)),
         Trace::Added => found("the rows of its tables", added(then, now)),
-        Trace::Taken(partition) => {
-            let wanted = partition.as_deref();
-            let sign = match mark {
-                Some(mark) if mark.rows(wanted) > 0 => {
-                    if mark.remaining(seen, wanted) == 0 {
-                        Sign::After
-                    } else {
-                        Sign::Before
-                    }
-                }
-                _ => Sign::Unseen,
-            };
-            found("the rows that it takes away", sign)
-        }
+        Trace::Taken(partition) => found(
+            "the rows that it takes away",
+            taken(mark, seen, partition.as_deref()),
+        ),
         Trace::Moved(partition, to) => {
             let wanted = Some(partition.as_str());
             let target = now.get(&key(to));
-            let sign = match mark {
-                Some(mark) if mark.rows(wanted) > 0 => {
-                    if mark.remaining(seen, wanted) == 0 {
-                        Sign::After
-                    } else {
-                        Sign::Before
-                    }
-                }
-                _ => Sign::Unseen,
-            };
+            let sign = taken(mark, seen, wanted);
             Found {
                 what: "the rows of the partition",
                 sign,
@@ -121,6 +102,20 @@ pub(super) fn find(
             found("the parts of the partition", sign)
         }
         Trace::Attached(partition) => found("the detached parts", attached(partition, mark, seen)),
+    }
+}
+
+/// Whether the rows that were there, of one partition or of all, are gone.
+fn taken(mark: Option<&TableMark>, seen: &Seen, wanted: Option<&str>) -> Sign {
+    match mark {
+        Some(mark) if mark.rows(wanted) > 0 => {
+            if mark.remaining(seen, wanted) == 0 {
+                Sign::After
+            } else {
+                Sign::Before
+            }
+        }
+        _ => Sign::Unseen,
     }
 }
 
