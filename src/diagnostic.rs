@@ -120,3 +120,21 @@ pub fn thousands(number: u64) -> String {
     }
     text
 }
+
+/// A number of bytes as a person reads it.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut rest, mut left, mut unit) = (number, 0, "B");
+    for next in UNITS {
+        if rest < 1024 {
+            break;
+        }
+        (left, rest, unit) = (rest % 1024 * 10 / 1024, rest / 1024, next);
+    }
+    if unit == "B" {
+        format!("{rest} B")
+    } else {
+        format!("{rest}.{left} {unit}")
+    }
+}

@@ -132,6 +132,21 @@ pub struct Clauses {
 }
 
 impl Clauses {
+    /// Those that are there, each with its name.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("Engine", self.engine.as_str()),
+            ("Partition by", &self.partition_by),
+            ("Order by", &self.order_by),
+            ("Primary key", &self.primary_key),
+            ("Sample by", &self.sample_by),
+            ("TTL", &self.ttl),
+            ("Settings", &self.settings),
+        ]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+    }
+
     /// Reads the clauses of a table, or of a view that keeps its rows itself.
     #[must_use]
     pub fn of(definition: &str) -> Self {

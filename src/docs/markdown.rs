@@ -72,19 +72,8 @@ fn object(out: &mut String, object: &Object, model: &Model) {
     if !object.comment.is_empty() {
         let _ = writeln!(out, "{}\n", text(&object.comment));
     }
-    let clauses = &object.clauses;
-    for (label, value) in [
-        ("Engine", &clauses.engine),
-        ("Partition by", &clauses.partition_by),
-        ("Order by", &clauses.order_by),
-        ("Primary key", &clauses.primary_key),
-        ("Sample by", &clauses.sample_by),
-        ("TTL", &clauses.ttl),
-        ("Settings", &clauses.settings),
-    ] {
-        if !value.is_empty() {
-            let _ = writeln!(out, "- {label} {}", code(value));
-        }
+    for (label, value) in object.clauses.named() {
+        let _ = writeln!(out, "- {label} {}", code(value));
     }
     if !object.parameters.is_empty() {
         let parameters: Vec<String> = object

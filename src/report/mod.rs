@@ -30,7 +30,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Effects, Style};
 use serde::Serialize;
 
-pub use crate::diagnostic::thousands;
+pub use crate::diagnostic::{bytes, thousands};
 pub use crate::report::table::Table;
 
 /// The `version` of every JSON object.
@@ -143,24 +143,6 @@ pub fn duration(duration: Duration) -> String {
 pub fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", thousands(number as u64))
-}
-
-/// A number of bytes as a person reads it.
-#[must_use]
-pub fn bytes(number: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    let (mut rest, mut left, mut unit) = (number, 0, "B");
-    for next in UNITS {
-        if rest < 1024 {
-            break;
-        }
-        (left, rest, unit) = (rest % 1024 * 10 / 1024, rest / 1024, next);
-    }
-    if unit == "B" {
-        format!("{rest} B")
-    } else {
-        format!("{rest}.{left} {unit}")
-    }
 }
 
 /// Two texts, line by line: what only the first has after `-`, what only the second has after `+`, with two lines around each change.

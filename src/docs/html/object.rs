@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::catalog::{DefinitionKind, Origin, Place, Role, Step, Trace};
-use crate::diagnostic::thousands;
+use crate::diagnostic::{bytes, thousands};
 use crate::docs::escape::{anchor, html as text, prose};
 use crate::docs::sql::highlighted;
 use crate::docs::svg::{class, number};
@@ -35,19 +35,8 @@ pub(super) fn object(out: &mut String, object: &Object, model: &Model) {
 
 fn facts(out: &mut String, object: &Object, model: &Model) {
     let mut facts: Vec<(&str, String)> = Vec::new();
-    let clauses = &object.clauses;
-    for (label, value) in [
-        ("Engine", &clauses.engine),
-        ("Partition by", &clauses.partition_by),
-        ("Order by", &clauses.order_by),
-        ("Primary key", &clauses.primary_key),
-        ("Sample by", &clauses.sample_by),
-        ("TTL", &clauses.ttl),
-        ("Settings", &clauses.settings),
-    ] {
-        if !value.is_empty() {
-            facts.push((label, format!("<code>{}</code>", text(value))));
-        }
+    for (label, value) in object.clauses.named() {
+        facts.push((label, format!("<code>{}</code>", text(value))));
     }
     if !object.parameters.is_empty() {
         let parameters: Vec<String> = object
@@ -342,7 +331,7 @@ fn size(out: &mut String, bytes: u64, uncompressed: u64, greatest: u64) {
         "<svg viewBox=\"0 0 100 9\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"all\" width=\"{}\" height=\"9\"/><rect width=\"{}\" height=\"9\"/></svg>{}, {}",
         share(uncompressed),
         share(bytes),
-        self::bytes(bytes),
+        crate::diagnostic::bytes(bytes),
         ratio(bytes, uncompressed).trim_end_matches(" compressed")
     );
 }
@@ -354,22 +343,6 @@ fn ratio(bytes: u64, uncompressed: u64) -> String {
         .checked_div(bytes)
         .unwrap_or(10);
     format!("{}.{} × compressed", tenths / 10, tenths % 10)
-}
-
-fn bytes(number: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    let (mut rest, mut left, mut unit) = (number, 0, "B");
-    for next in UNITS {
-        if rest < 1024 {
-            break;
-        }
-        (left, rest, unit) = (rest % 1024 * 10 / 1024, rest / 1024, next);
-    }
-    if unit == "B" {
-        format!("{rest} B")
-    } else {
-        format!("{rest}.{left} {unit}")
-    }
 }
 
 fn age(seconds: u64) -> String {
