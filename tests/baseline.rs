@@ -1,28 +1,10 @@
 //! An existing database is adopted only if it is what the migrations make, and then nothing is executed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
 mod support;
-
-use std::process::Command;
 
 use housewright::clickhouse::Client;
 use support::sandbox::{Sandbox, snapshot};
-use support::{database, engine, execute, table};
-
-/// A command on a database of the test's own engine, as on a server.
-fn on(sandbox: &Sandbox, client: &Client, args: &[&str]) -> Command {
-    let server = engine();
-    let mut command = sandbox.command(args);
-    command
-        .args(["--url", &server.url, "--database", client.database()])
-        .env("HOUSEWRIGHT_USER", &server.user)
-        .env(
-            "HOUSEWRIGHT_PASSWORD",
-            server.password.as_ref().unwrap().expose(),
-        );
-    command
-}
+use support::{database, execute, table};
 
 /// What somebody made by hand before there was a housewright, as the two migrations of the sandbox make it.
 async fn by_hand(name: &str) -> Client {
@@ -60,7 +42,7 @@ async fn what_is_equal_is_adopted_and_apply_goes_on_behind_it() {
         "-- migrate:up\nCREATE TABLE third (a UInt64) ENGINE = MergeTree ORDER BY a;\n-- migrate:down\nDROP TABLE third;\n",
     );
     sandbox.run(&["repair", "-q"]);
-    snapshot!(on(&sandbox, &client, &["baseline", "--to", "2"]), @"
+    snapshot!(sandbox.on(&client, &["baseline", "--to", "2"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -68,7 +50,7 @@ async fn what_is_equal_is_adopted_and_apply_goes_on_behind_it() {
 
     ----- stderr -----
     ");
-    snapshot!(on(&sandbox, &client, &["baseline", "--to", "2"]), @"
+    snapshot!(sandbox.on(&client, &["baseline", "--to", "2"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -76,7 +58,7 @@ async fn what_is_equal_is_adopted_and_apply_goes_on_behind_it() {
 
     ----- stderr -----
     ");
-    snapshot!(on(&sandbox, &client, &["apply"]), @"
+    snapshot!(sandbox.on(&client, &["apply"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -91,7 +73,7 @@ async fn what_is_equal_is_adopted_and_apply_goes_on_behind_it() {
     );
     assert_eq!(table(&client, "SELECT count() AS n FROM first").await, "10");
     // What was adopted can be taken back: the down sections are in the journal too.
-    snapshot!(on(&sandbox, &client, &["rollback", "--to", "1"]), @"
+    snapshot!(sandbox.on(&client, &["rollback", "--to", "1"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -111,7 +93,7 @@ async fn what_differs_is_shown_and_adopted_only_by_force() {
     execute(&client, "DROP VIEW both").await;
     execute(&client, "CREATE TABLE extra (x UInt8) ENGINE = Memory").await;
     let sandbox = Sandbox::with_migrations();
-    snapshot!(on(&sandbox, &client, &["baseline", "--to", "2"]), @"
+    snapshot!(sandbox.on(&client, &["baseline", "--to", "2"]), @"
     success: false
     exit_code: 1
     ----- stdout -----
@@ -136,7 +118,7 @@ async fn what_differs_is_shown_and_adopted_only_by_force() {
         "0",
         "nothing was written"
     );
-    snapshot!(on(&sandbox, &client, &["baseline", "--to", "2", "--force", "-q"]), @"
+    snapshot!(sandbox.on(&client, &["baseline", "--to", "2", "--force", "-q"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -156,7 +138,7 @@ async fn what_differs_is_shown_and_adopted_only_by_force() {
      |
      = note: it is: CREATE TABLE extra ( `x` UInt8 ) ENGINE = Memory
     ");
-    snapshot!(on(&sandbox, &client, &["status", "--check"]), @"
+    snapshot!(sandbox.on(&client, &["status", "--check"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -170,7 +152,7 @@ async fn what_differs_is_shown_and_adopted_only_by_force() {
 
     ----- stderr -----
     ");
-    snapshot!(on(&sandbox, &client, &["baseline", "--to", "9"]), @"
+    snapshot!(sandbox.on(&client, &["baseline", "--to", "9"]), @"
     success: false
     exit_code: 2
     ----- stdout -----

@@ -4,23 +4,14 @@
 
 mod support;
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use camino::Utf8Path;
 use camino_tempfile::Utf8TempDir;
-use housewright::config::Environment;
 
 fn housewright(directory: &Utf8Path, args: &[&str]) -> Output {
-    let path = Environment::of_this_process()
-        .get("PATH")
-        .map(str::to_owned);
-    Command::new(support::program())
-        .args(args)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", path.unwrap_or_default())
+    support::command(directory, args)
         .env("COLUMNS", "100")
-        .env("HOUSEWRIGHT_LIBCHDB", support::library())
         .output()
         .unwrap()
 }

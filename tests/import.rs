@@ -21,20 +21,6 @@ fn times() -> insta::internals::SettingsBindDropGuard {
     settings.bind_to_scope()
 }
 
-/// A command on a database of the test's own engine, as on a server.
-fn on(sandbox: &Sandbox, client: &Client, args: &[&str]) -> Command {
-    let server = engine();
-    let mut command = sandbox.command(args);
-    command
-        .args(["--url", &server.url, "--database", client.database()])
-        .env("HOUSEWRIGHT_USER", &server.user)
-        .env(
-            "HOUSEWRIGHT_PASSWORD",
-            server.password.as_ref().unwrap().expose(),
-        );
-    command
-}
-
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(
@@ -84,7 +70,8 @@ async fn assert_taken_over(sandbox: &Sandbox, client: &Client) {
         .await,
         "1 | 1 | done\n2 | 1 | done\n2 | 2 | done"
     );
-    let output = on(sandbox, client, &["import-history", "--write"])
+    let output = sandbox
+        .on(client, &["import-history", "--write"])
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
@@ -94,8 +81,8 @@ async fn assert_taken_over(sandbox: &Sandbox, client: &Client) {
     );
     sandbox.migration("0003_third.sql", "-- migrate:up\nCREATE TABLE third (a UInt64) ENGINE = MergeTree ORDER BY a;\n-- migrate:down\nDROP TABLE third;\n");
     sandbox.run(&["repair", "-q"]);
-    run(&mut on(sandbox, client, &["apply"]));
-    run(&mut on(sandbox, client, &["status", "--check"]));
+    run(&mut sandbox.on(client, &["apply"]));
+    run(&mut sandbox.on(client, &["status", "--check"]));
     assert_eq!(
         table(
             client,
@@ -142,7 +129,7 @@ async fn clickhouse_migrations_of_pypi() {
         "--migrations-dir",
         files.as_str(),
     ]));
-    snapshot!(on(&sandbox, &client, &["import-history"]), @"
+    snapshot!(sandbox.on(&client, &["import-history"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -163,7 +150,7 @@ async fn clickhouse_migrations_of_pypi() {
     );
     // The tool keeps what it executed, so a file that says something else is noticed.
     sandbox.migration("0002_second.sql", "-- migrate:up\nCREATE TABLE second (a UInt64) ENGINE = MergeTree ORDER BY a;\nCREATE VIEW both AS SELECT a FROM first;\n-- migrate:down\nDROP VIEW both;\nDROP TABLE second;\n");
-    snapshot!(on(&sandbox, &client, &["import-history", "--write"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write"]), @"
     success: false
     exit_code: 2
     ----- stdout -----
@@ -178,7 +165,7 @@ async fn clickhouse_migrations_of_pypi() {
       = help: bring the file back as it was executed, and write what should be different into a new migration
     ");
     let sandbox = Sandbox::with_migrations();
-    snapshot!(on(&sandbox, &client, &["import-history", "--write"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -224,7 +211,7 @@ async fn clickhouse_migrations_of_npm() {
             &format!("--migrations-home={files}"),
         ]),
     );
-    snapshot!(on(&sandbox, &client, &["import-history", "--format", "json"]), @r#"
+    snapshot!(sandbox.on(&client, &["import-history", "--format", "json"]), @r#"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -253,7 +240,7 @@ async fn clickhouse_migrations_of_npm() {
 
     ----- stderr -----
     "#);
-    snapshot!(on(&sandbox, &client, &["import-history", "--write"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -276,7 +263,7 @@ async fn goose() {
     let sandbox = Sandbox::with_migrations();
     execute(&client, "CREATE TABLE IF NOT EXISTS goose_db_version (version_id Int64, is_applied UInt8, date Date default now(), tstamp DateTime default now()) ENGINE = MergeTree() ORDER BY (version_id)").await;
     execute(&client, "INSERT INTO goose_db_version (version_id, is_applied, tstamp) VALUES (0, 1, '2026-05-01 10:00:00'), (1, 1, '2026-05-01 10:00:01'), (2, 1, '2026-05-02 10:00:00'), (3, 1, '2026-05-03 10:00:00'), (3, 0, '2026-05-03 11:00:00')").await;
-    snapshot!(on(&sandbox, &client, &["import-history"]), @"
+    snapshot!(sandbox.on(&client, &["import-history"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -290,7 +277,7 @@ async fn goose() {
 
     ----- stderr -----
     ");
-    run(&mut on(&sandbox, &client, &["import-history", "--write"]));
+    run(&mut sandbox.on(&client, &["import-history", "--write"]));
     assert_taken_over(&sandbox, &client).await;
 }
 
@@ -304,7 +291,7 @@ async fn golang_migrate_says_where_it_stands_and_is_refused_when_dirty() {
         "INSERT INTO schema_migrations VALUES (1, 1, 1000), (1, 0, 1001), (2, 1, 1002)",
     )
     .await;
-    snapshot!(on(&sandbox, &client, &["import-history", "--write"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write"]), @"
     success: false
     exit_code: 2
     ----- stdout -----
@@ -316,7 +303,7 @@ async fn golang_migrate_says_where_it_stands_and_is_refused_when_dirty() {
      = help: bring that migration to its end by hand and say so to golang-migrate (`force 2`), then import
     ");
     execute(&client, "INSERT INTO schema_migrations VALUES (2, 0, 1003)").await;
-    snapshot!(on(&sandbox, &client, &["import-history", "--write"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -337,7 +324,7 @@ async fn golang_migrate_says_where_it_stands_and_is_refused_when_dirty() {
 async fn dbmate_and_what_does_not_fit() {
     let client = database("import_dbmate").await;
     let sandbox = Sandbox::with_migrations();
-    snapshot!(on(&sandbox, &client, &["import-history"]), @"
+    snapshot!(sandbox.on(&client, &["import-history"]), @"
     success: false
     exit_code: 2
     ----- stdout -----
@@ -347,7 +334,7 @@ async fn dbmate_and_what_does_not_fit() {
       looked for `goose_db_version` of goose, `schema_migrations` of golang-migrate, `schema_migrations` of dbmate, `schema_versions` of clickhouse-migrations (PyPI), `_migrations` of clickhouse-migrations (npm)
     ");
     execute(&client, "create table if not exists schema_migrations (version String, checksum String, ts DateTime default now(), applied UInt8 default 1) engine = ReplacingMergeTree(ts) primary key version order by version").await;
-    snapshot!(on(&sandbox, &client, &["import-history", "--write"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -357,7 +344,7 @@ async fn dbmate_and_what_does_not_fit() {
     ----- stderr -----
     ");
     execute(&client, "INSERT INTO schema_migrations (version, ts) VALUES ('0002', '2026-05-02 10:00:00'), ('0007', '2026-05-03 10:00:00'), ('hotfix', '2026-05-04 10:00:00')").await;
-    snapshot!(on(&sandbox, &client, &["import-history", "--write"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write"]), @"
     success: false
     exit_code: 2
     ----- stdout -----
@@ -382,7 +369,7 @@ async fn dbmate_and_what_does_not_fit() {
     // What was rolled back is a newer row that says so.
     execute(&client, "INSERT INTO schema_migrations (version, ts, applied) VALUES ('0007', '2026-05-05 10:00:00', 0), ('hotfix', '2026-05-05 10:00:00', 0), ('0001', '2026-05-01 10:00:00', 1)").await;
     execute(&client, "CREATE TABLE goose_db_version (version_id Int64, is_applied UInt8, date Date, tstamp DateTime) ENGINE = Memory").await;
-    snapshot!(on(&sandbox, &client, &["import-history", "--write"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write"]), @"
     success: false
     exit_code: 2
     ----- stdout -----
@@ -391,7 +378,7 @@ async fn dbmate_and_what_does_not_fit() {
     error: import_dbmate on http://[ADDRESS]/ holds the histories of several tools
       say which: `--from goose` or `--from dbmate`
     ");
-    snapshot!(on(&sandbox, &client, &["import-history", "--write", "--from", "dbmate"]), @"
+    snapshot!(sandbox.on(&client, &["import-history", "--write", "--from", "dbmate"]), @"
     success: true
     exit_code: 0
     ----- stdout -----

@@ -1,27 +1,10 @@
 //! A journal that is not ours, or not ours to read: said by name, and nothing is changed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
 mod support;
-
-use std::process::Command;
 
 use housewright::clickhouse::Client;
 use support::sandbox::{Sandbox, snapshot};
-use support::{database, engine, execute, table};
-
-/// A command on a database of the test's own engine, as on a server.
-fn on(sandbox: &Sandbox, client: &Client, args: &[&str]) -> Command {
-    let server = engine();
-    let mut command = sandbox.command(args);
-    command
-        .args(["--url", &server.url, "--database", client.database()])
-        .env(
-            "HOUSEWRIGHT_PASSWORD",
-            server.password.as_ref().unwrap().expose(),
-        );
-    command
-}
+use support::{database, execute, table};
 
 async fn tables(client: &Client) -> String {
     table(
@@ -40,7 +23,7 @@ async fn a_table_of_that_name_that_is_no_journal_is_left_alone() {
         "CREATE TABLE housewright_journal (day Date, entry String) ENGINE = MergeTree ORDER BY day",
     )
     .await;
-    snapshot!(on(&sandbox, &client, &["apply"]), @"
+    snapshot!(sandbox.on(&client, &["apply"]), @"
     success: false
     exit_code: 3
     ----- stdout -----
@@ -57,7 +40,7 @@ async fn a_table_of_that_name_that_is_no_journal_is_left_alone() {
         "INSERT INTO housewright_journal (position, version) VALUES (1, 'one')",
     )
     .await;
-    snapshot!(on(&sandbox, &client, &["status"]), @"
+    snapshot!(sandbox.on(&client, &["status"]), @"
     success: false
     exit_code: 3
     ----- stdout -----
@@ -66,7 +49,7 @@ async fn a_table_of_that_name_that_is_no_journal_is_left_alone() {
     error: `journal_foreign.housewright_journal` is not a housewright journal: Unknown expression identifier `note` in scope SELECT position, layout, run_id, who, host, tool_version, version, name, file_sha256, direction, statement, statements, sha256, sql, down_sql, query_id, s
       nothing was changed; move that table away (RENAME TABLE), or use another database
     ");
-    snapshot!(on(&sandbox, &client, &["apply"]), @"
+    snapshot!(sandbox.on(&client, &["apply"]), @"
     success: false
     exit_code: 3
     ----- stdout -----
@@ -82,11 +65,11 @@ async fn a_table_of_that_name_that_is_no_journal_is_left_alone() {
 async fn a_journal_of_a_newer_housewright_is_left_to_it() {
     let client = database("journal_newer").await;
     let sandbox = Sandbox::with_migrations();
-    let applied = on(&sandbox, &client, &["apply", "-q"]).status().unwrap();
+    let applied = sandbox.on(&client, &["apply", "-q"]).status().unwrap();
     assert!(applied.success());
     execute(&client, "INSERT INTO housewright_journal (position, layout, tool_version, version, state) VALUES (100, 2, '9.1.0', 3, 'done')").await;
     let before = tables(&client).await;
-    snapshot!(on(&sandbox, &client, &["apply"]), @"
+    snapshot!(sandbox.on(&client, &["apply"]), @"
     success: false
     exit_code: 3
     ----- stdout -----
@@ -95,7 +78,7 @@ async fn a_journal_of_a_newer_housewright_is_left_to_it() {
     error: `journal_newer.housewright_journal` was written by housewright 9.1.0, which is newer than this one (0.1.0)
       nothing was changed; use that version or a newer one
     ");
-    snapshot!(on(&sandbox, &client, &["rollback"]), @"
+    snapshot!(sandbox.on(&client, &["rollback"]), @"
     success: false
     exit_code: 3
     ----- stdout -----
@@ -104,7 +87,7 @@ async fn a_journal_of_a_newer_housewright_is_left_to_it() {
     error: `journal_newer.housewright_journal` was written by housewright 9.1.0, which is newer than this one (0.1.0)
       nothing was changed; use that version or a newer one
     ");
-    snapshot!(on(&sandbox, &client, &["status"]), @"
+    snapshot!(sandbox.on(&client, &["status"]), @"
     success: false
     exit_code: 3
     ----- stdout -----
@@ -120,7 +103,7 @@ async fn a_journal_of_a_newer_housewright_is_left_to_it() {
 async fn a_journal_that_lost_its_end_stops_at_what_is_there() {
     let client = database("journal_truncated").await;
     let sandbox = Sandbox::with_migrations();
-    let applied = on(&sandbox, &client, &["apply", "-q"]).status().unwrap();
+    let applied = sandbox.on(&client, &["apply", "-q"]).status().unwrap();
     assert!(applied.success());
     // Somebody cut off the end: the second migration is not known any more, and its tables are there.
     execute(
@@ -128,7 +111,7 @@ async fn a_journal_that_lost_its_end_stops_at_what_is_there() {
         "ALTER TABLE housewright_journal DELETE WHERE position > 2 SETTINGS mutations_sync = 2",
     )
     .await;
-    snapshot!(on(&sandbox, &client, &["status"]), @"
+    snapshot!(sandbox.on(&client, &["status"]), @"
     success: true
     exit_code: 0
     ----- stdout -----
@@ -142,7 +125,7 @@ async fn a_journal_that_lost_its_end_stops_at_what_is_there() {
 
     ----- stderr -----
     ");
-    snapshot!(on(&sandbox, &client, &["apply"]), @"
+    snapshot!(sandbox.on(&client, &["apply"]), @"
     success: false
     exit_code: 3
     ----- stdout -----

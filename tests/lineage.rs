@@ -4,21 +4,13 @@
 
 mod support;
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use camino::Utf8Path;
-use housewright::config::Environment;
 
 fn lineage(schema: &Utf8Path, args: &[&str]) -> Output {
-    let path = Environment::of_this_process()
-        .get("PATH")
-        .map(str::to_owned);
-    Command::new(support::program())
-        .arg("lineage")
-        .args(args)
-        .env_clear()
-        .env("PATH", path.unwrap_or_default())
-        .env("HOUSEWRIGHT_LIBCHDB", support::library())
+    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    support::command(root, &[&["lineage"], args].concat())
         .env("HOUSEWRIGHT_SCHEMA", schema.as_str())
         .output()
         .unwrap()

@@ -275,18 +275,7 @@ async fn a_table_of_that_name_that_is_no_lock_is_left_alone() {
     )
     .await;
     let sandbox = Sandbox::with_migrations();
-    let server = engine();
-    let on = |args: &[&str]| {
-        let mut command = sandbox.command(args);
-        command
-            .args(["--url", &server.url, "--database", "lock_foreign"])
-            .env(
-                "HOUSEWRIGHT_PASSWORD",
-                server.password.as_ref().unwrap().expose(),
-            );
-        command
-    };
-    snapshot!(on(&["apply"]), @"
+    snapshot!(sandbox.on(&client, &["apply"]), @"
     success: false
     exit_code: 3
     ----- stdout -----
@@ -295,7 +284,7 @@ async fn a_table_of_that_name_that_is_no_lock_is_left_alone() {
     error: `lock_foreign.housewright_lock` is not a housewright lock
       nothing was changed; move that table away (RENAME TABLE)
     ");
-    snapshot!(on(&["unlock", "--force"]), @"
+    snapshot!(sandbox.on(&client, &["unlock", "--force"]), @"
     success: false
     exit_code: 3
     ----- stdout -----

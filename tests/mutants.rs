@@ -7,7 +7,6 @@ mod support;
 use std::process::Command;
 
 use camino_tempfile::Utf8TempDir;
-use housewright::config::Environment;
 use insta_cmd::assert_cmd_snapshot;
 
 const SCHEMA: &str = "-- migrate:up
@@ -57,19 +56,7 @@ impl Sandbox {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(support::program());
-        command
-            .args(args)
-            .current_dir(self.0.path())
-            .env_clear()
-            .env(
-                "PATH",
-                Environment::of_this_process()
-                    .get("PATH")
-                    .unwrap_or_default(),
-            )
-            .env("HOUSEWRIGHT_LIBCHDB", support::library());
-        command
+        support::command(self.0.path(), args)
     }
 }
 

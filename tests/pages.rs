@@ -16,17 +16,7 @@ use housewright::survey;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn housewright(directory: &Utf8Path, args: &[&str]) -> Output {
-    let path = Environment::of_this_process()
-        .get("PATH")
-        .map(str::to_owned);
-    Command::new(support::program())
-        .args(args)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", path.unwrap_or_default())
-        .env("HOUSEWRIGHT_LIBCHDB", support::library())
-        .output()
-        .unwrap()
+    support::command(directory, args).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -10,30 +10,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use camino::Utf8Path;
 use housewright::clickhouse::{Client, Query};
 use housewright::config::Environment;
 use rand::{RngExt, SeedableRng};
 use support::proxy::{Fate, Proxy, Request};
 use support::sandbox::{Sandbox, snapshot};
-use support::{database, database_with_schema, engine, execute, library, program, schema, table};
+use support::{database, database_with_schema, engine, execute, schema, table};
 
 /// The command against the engine of this binary, or what stands before it.
 fn housewright(url: &str, database: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(program());
-    let path = Environment::of_this_process();
-    command
-        .args(["--url", url, "--database", database, "--schema"])
-        .arg(schema())
-        .args(args)
-        .env_clear()
-        .env("PATH", path.get("PATH").unwrap_or_default())
-        .env("HOUSEWRIGHT_LIBCHDB", library())
-        .env("USER", "tester")
-        .env("HOSTNAME", "box")
-        .env(
-            "HOUSEWRIGHT_PASSWORD",
-            engine().password.as_ref().unwrap().expose(),
-        );
+    let schema = schema();
+    let target = [
+        "--url",
+        url,
+        "--database",
+        database,
+        "--schema",
+        schema.as_str(),
+    ];
+    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = support::command(root, &[&target, args].concat());
+    command.env("USER", "tester").env("HOSTNAME", "box").env(
+        "HOUSEWRIGHT_PASSWORD",
+        engine().password.as_ref().unwrap().expose(),
+    );
     command
 }
 

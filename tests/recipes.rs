@@ -5,11 +5,10 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use camino::Utf8Path;
 use housewright::clickhouse::{Client, Query};
-use housewright::config::Environment;
 use housewright::recipe::{Recipe, Recipes};
 use housewright::{seed, survey};
 use support::{database_with_schema, execute, insert};
@@ -260,17 +259,8 @@ async fn the_recipes_agree_with_each_other_and_with_the_events() {
 }
 
 fn query(directory: &Utf8Path, args: &[&str]) -> Output {
-    let path = Environment::of_this_process()
-        .get("PATH")
-        .map(str::to_owned);
-    Command::new(support::program())
-        .arg("query")
-        .args(args)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", path.unwrap_or_default())
+    support::command(directory, &[&["query"], args].concat())
         .env("COLUMNS", "100")
-        .env("HOUSEWRIGHT_LIBCHDB", support::library())
         .output()
         .unwrap()
 }

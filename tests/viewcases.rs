@@ -59,21 +59,8 @@ impl Sandbox {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        command(self.dir.path(), args)
+        support::command(self.dir.path(), args)
     }
-}
-
-/// In a directory, with an environment that holds nothing else.
-fn command(directory: &Utf8Path, args: &[&str]) -> Command {
-    let path = Environment::of_this_process();
-    let mut command = Command::new(support::program());
-    command
-        .args(args)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", path.get("PATH").unwrap_or_default())
-        .env("HOUSEWRIGHT_LIBCHDB", support::library());
-    command
 }
 
 macro_rules! snapshot {
@@ -312,7 +299,7 @@ fn no_cases_are_no_success() {
 /// Another time zone, another alphabet, one thread in the engine, eight cases at once.
 #[test]
 fn the_golden_rows_hold_in_another_environment() {
-    let output = command(
+    let output = support::command(
         Utf8Path::new(env!("CARGO_MANIFEST_DIR")),
         &["test", "--jobs", "8", "--setting", "max_threads=1"],
     )

@@ -9,6 +9,7 @@ pub(crate) mod proxy;
 pub(crate) mod sandbox;
 
 use std::fmt::Write as _;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -23,6 +24,23 @@ use serde_json::Value;
 /// The binary under test.
 pub(crate) fn program() -> &'static Utf8Path {
     Utf8Path::new(env!("CARGO_BIN_EXE_housewright"))
+}
+
+/// The command in a directory, with an environment that holds nothing else.
+pub(crate) fn command(directory: &Utf8Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command
+        .args(args)
+        .current_dir(directory)
+        .env_clear()
+        .env(
+            "PATH",
+            Environment::of_this_process()
+                .get("PATH")
+                .unwrap_or_default(),
+        )
+        .env("HOUSEWRIGHT_LIBCHDB", library());
+    command
 }
 
 /// The project's own schema directory.

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use camino::Utf8PathBuf;
 use camino_tempfile::Utf8TempDir;
-use housewright::config::Environment;
+use housewright::clickhouse::Client;
 
 /// A directory with a schema in it, and an environment that holds nothing else.
 pub(crate) struct Sandbox {
@@ -48,20 +48,21 @@ impl Sandbox {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(super::program());
+        let mut command = super::command(self.dir.path(), args);
+        command.env("USER", "tester").env("HOSTNAME", "box");
         command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env_clear()
+    }
+
+    /// A command on a database of the test's own engine, as on a server.
+    pub(crate) fn on(&self, client: &Client, args: &[&str]) -> Command {
+        let server = super::engine();
+        let mut command = self.command(args);
+        command
+            .args(["--url", &server.url, "--database", client.database()])
             .env(
-                "PATH",
-                Environment::of_this_process()
-                    .get("PATH")
-                    .unwrap_or_default(),
-            )
-            .env("HOUSEWRIGHT_LIBCHDB", super::library())
-            .env("USER", "tester")
-            .env("HOSTNAME", "box");
+                "HOUSEWRIGHT_PASSWORD",
+                server.password.as_ref().unwrap().expose(),
+            );
         command
     }
 
