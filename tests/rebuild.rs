@@ -76,13 +76,22 @@ enum End {
 /// Runs the command and kills it with SIGKILL at the n-th request that changes something.
 fn killed_at(database: &str, args: &[&str], number: usize, fate: Fate) -> End {
     let count = AtomicUsize::new(0);
-    let proxy = Proxy::start(&engine().url, move |request| {
+    killed(database, args, move |request| {
         if changes(request) && count.fetch_add(1, Ordering::SeqCst) + 1 == number {
             fate
         } else {
             Fate::Pass
         }
-    });
+    })
+}
+
+/// Runs the command and kills it with SIGKILL at the first request that is held.
+fn killed(
+    database: &str,
+    args: &[&str],
+    fate: impl Fn(&Request) -> Fate + Send + Sync + 'static,
+) -> End {
+    let proxy = Proxy::start(&engine().url, fate);
     let mut child: Child = housewright(&proxy.url, database, args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -347,6 +356,101 @@ async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_w
     println!("killed at:\n  {}", kills.join("\n  "));
     assert!(inserts > 20 && reads > 5 && kills.len() > 2);
     assert!(!everything(&client).await.contains("housewright_stage"));
+}
+
+/// Kills a run at its n-th request that changes something, and holds that request; nothing if it ended before.
+fn held_late(database: &str, args: &[&str], number: usize) -> Option<(Proxy, String)> {
+    let count = AtomicUsize::new(0);
+    let proxy = Proxy::start(&engine().url, move |request| {
+        if changes(request) && count.fetch_add(1, Ordering::SeqCst) + 1 == number {
+            Fate::HoldLate
+        } else {
+            Fate::Pass
+        }
+    });
+    let mut child = housewright(&proxy.url, database, args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    loop {
+        if let Some(request) = proxy.held(Duration::from_millis(20)) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return Some((proxy, request.sql().chars().take(90).collect()));
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return None;
+        }
+    }
+}
+
+/// One INSERT of some rows, from which each session of the number gets one more.
+async fn one_insert(client: &Client, number: usize) {
+    execute(
+        client,
+        &format!("INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id) SELECT 'late', toString(now64(6)) || toString(number), toDateTime64('2026-05-31 23:50:00', 3, 'UTC') + number, '$pageview', 'a', 'l{number}' FROM numbers(4)"),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_of_a_dead_run_that_arrives_when_another_has_gone_on_does_no_harm() {
+    const NAME: &str = "rebuild_late";
+    const BEGIN: [&str; 6] = ["rebuild", "sessions", "--lead", "0", "--chunk-rows", "200"];
+    const RESUME: [&str; 6] = ["rebuild", "--resume", "--lead", "0", "--chunk-rows", "200"];
+    let client = database_with_schema(NAME).await;
+    seed(&client, 300).await;
+    let before = done(NAME, &["dump"]);
+    let step = if support::full() { 1 } else { 4 };
+    let mut places = Vec::new();
+    // The run that is killed is the first, or one that went on after another.
+    for resumed in [true, false] {
+        for number in (1 + usize::from(resumed)..).step_by(step) {
+            if resumed {
+                // Before the new view feeds the new state for good.
+                let count = AtomicUsize::new(0);
+                let feeds = move |request: &Request| {
+                    let first = request.sql().contains("MODIFY QUERY")
+                        && count.fetch_add(1, Ordering::SeqCst) == 0;
+                    if first { Fate::HoldAfter } else { Fate::Pass }
+                };
+                let end = killed(NAME, &BEGIN, feeds);
+                assert!(matches!(end, End::Killed(_)));
+                done(NAME, &["unlock", "--force", "-q"]);
+            }
+            let args: &[&str] = if resumed { &RESUME } else { &BEGIN };
+            let late = held_late(NAME, args, number);
+            let ended = late.is_none();
+            if let Some((proxy, sql)) = late {
+                done(NAME, &["unlock", "--force", "-q"]);
+                let last = housewright::rebuild::last(&client).await.unwrap();
+                let open = last.is_some_and(|progress| !progress.ended);
+                done(NAME, if open { &RESUME } else { &BEGIN });
+                one_insert(&client, number).await;
+                assert_right(&client).await;
+                let answer = proxy.release();
+                let status = answer.lines().next().unwrap_or_default();
+                one_insert(&client, number).await;
+                assert_right(&client).await;
+                places.push(format!("{} {sql}", status.replace("HTTP/1.1 ", "")));
+                assert_eq!(done(NAME, &["dump"]), before, "{places:?}");
+            }
+            done(NAME, &["rebuild", "--finish"]);
+            assert_right(&client).await;
+            assert_eq!(done(NAME, &["dump"]), before, "{places:?}");
+            if ended {
+                break;
+            }
+        }
+    }
+    println!(
+        "late at {} places:\n  {}",
+        places.len(),
+        places.join("\n  ")
+    );
+    assert!(places.len() * step > 30, "{places:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

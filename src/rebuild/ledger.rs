@@ -3,7 +3,7 @@
 //! A table in the target database, as the journal is. What must be known before a statement is sent (the cut, the staging table) is
 //! written before it; that a step is done is written after it, and every step may be done twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,11 @@ pub enum Fact {
     Begun {
         /// All of it.
         subject: Box<Subject>,
+    },
+    /// Another run goes on before all was captured, with a new view of another name.
+    Renewed {
+        /// What it is called from now on.
+        view: String,
     },
     /// The new view is about to take rows from this moment on, in seconds since 1970.
     Cut {
@@ -153,6 +158,10 @@ impl Progress {
     fn take(&mut self, fact: Fact, at: u64) {
         match fact {
             Fact::Begun { .. } => {}
+            Fact::Renewed { view } => {
+                self.cut = None;
+                self.subject.new.view = view;
+            }
             Fact::Cut { at } => self.cut = Some(at),
             Fact::Captured => self.captured = true,
             Fact::Complete => self.complete = true,
@@ -214,6 +223,7 @@ impl Progress {
 #[derive(Deserialize)]
 struct Row {
     position: u64,
+    run_id: String,
     rebuild: u64,
     detail: String,
     recorded_at: u64,
@@ -244,7 +254,7 @@ async fn read(client: &Client) -> Result<(u64, Option<Progress>), Error> {
     const UNKNOWN_TABLE: i32 = 60;
     const UNKNOWN_DATABASE: i32 = 81;
     let query = Query::new(format!(
-        "SELECT position, rebuild, detail, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {REBUILD_TABLE} \
+        "SELECT position, run_id, rebuild, detail, toUInt64(toUnixTimestamp(recorded_at)) AS recorded_at FROM {REBUILD_TABLE} \
          WHERE rebuild = (SELECT max(rebuild) FROM {REBUILD_TABLE}) ORDER BY position"
     ));
     let rows: Vec<Row> = match client.rows(&query).await {
@@ -256,7 +266,7 @@ async fn read(client: &Client) -> Result<(u64, Option<Progress>), Error> {
     };
     let position = rows.last().map_or(0, |row| row.position);
     let mut progress: Option<Progress> = None;
-    for row in rows {
+    for row in in_force(rows) {
         let fact: Fact = serde_json::from_str(&row.detail).map_err(|source| Error::Answer {
             url: client.url().to_owned(),
             source,
@@ -270,6 +280,27 @@ async fn read(client: &Client) -> Result<(u64, Option<Progress>), Error> {
         }
     }
     Ok((position, progress))
+}
+
+/// The facts without those of a run that another had already followed: they were still on their way when it died, and what they say is not
+/// so any more.
+fn in_force(rows: Vec<Row>) -> Vec<Row> {
+    // First and last position of each run, which is the order in which they held the lock.
+    let mut runs: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for row in &rows {
+        let (_, last) = runs
+            .entry(row.run_id.clone())
+            .or_insert((row.position, row.position));
+        *last = row.position;
+    }
+    rows.into_iter()
+        .filter(|row| {
+            let own = runs.get(&row.run_id);
+            !runs
+                .values()
+                .any(|run| Some(run) > own && run.0 <= row.position)
+        })
+        .collect()
 }
 
 /// Takes a ledger without a fact away, as a run leaves it that was killed before its first.
@@ -391,6 +422,40 @@ impl<'a> Ledger<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fact_that_arrives_when_another_run_has_gone_on_counts_no_longer() {
+        let row = |position, run_id: &str| Row {
+            position,
+            run_id: run_id.to_owned(),
+            rebuild: 1,
+            detail: String::new(),
+            recorded_at: 0,
+        };
+        let left = |rows: Vec<Row>| -> Vec<(u64, String)> {
+            let rows = in_force(rows).into_iter();
+            rows.map(|row| (row.position, row.run_id)).collect()
+        };
+        let all = |of: &[(u64, &str)]| -> Vec<(u64, String)> {
+            of.iter()
+                .map(|(at, run)| (*at, (*run).to_owned()))
+                .collect()
+        };
+        // z was killed while its fact 3 was on its way; a went on from 2.
+        let late = vec![
+            row(1, "z"),
+            row(2, "z"),
+            row(3, "z"),
+            row(3, "a"),
+            row(4, "a"),
+        ];
+        assert_eq!(left(late), all(&[(1, "z"), (2, "z"), (3, "a"), (4, "a")]));
+        // Killed while it began.
+        let begun = vec![row(1, "z"), row(1, "a"), row(2, "a")];
+        assert_eq!(left(begun), all(&[(1, "a"), (2, "a")]));
+        let quiet = vec![row(1, "z"), row(2, "z"), row(3, "a"), row(4, "b")];
+        assert_eq!(left(quiet).len(), 4);
+    }
 
     #[test]
     fn a_fact_is_written_with_its_word() {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use crate::catalog::Catalog;
-use crate::catalog::generation::{parse, renamed};
+use crate::catalog::generation::{parse, physical, renamed};
+use crate::catalog::{Catalog, Generations};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::journal::{Lock, Owner};
 use crate::rebuild::barrier::Barrier;
@@ -53,6 +53,7 @@ pub async fn perform(
     events(Event::Locked);
     let result = async {
         let open = Ledger::open(client, owner).await?;
+        let begins = matches!(task, Task::Begin(_));
         let ledger = match (task, open) {
             (Task::Begin(_), Some(open)) => return Err(unfinished(&open.progress)),
             (Task::Begin(name), None) => {
@@ -87,6 +88,8 @@ pub async fn perform(
             lock: &lock,
             stop,
             events,
+            first: begins,
+            emptied: 0,
         };
         run.tell_begun(task);
         let ended = run.dispatch(task).await;
@@ -177,6 +180,10 @@ pub(super) struct Run<'a> {
     pub(super) lock: &'a Lock,
     pub(super) stop: &'a AtomicBool,
     pub(super) events: &'a mut (dyn FnMut(Event<'_>) + Send),
+    /// No other run had a hand in this rebuild.
+    first: bool,
+    /// How often the new state was emptied.
+    emptied: u32,
 }
 
 impl Run<'_> {
@@ -252,14 +259,14 @@ impl Run<'_> {
             identifier(&self.subject.old.state)
         );
         self.send(&as_old).await?;
-        // It is there already if an earlier run broke off; whatever it took is taken back.
-        let again = self.exists(&self.subject.new.view).await?;
+        let again = !self.first;
         if again {
-            self.take_from(NEVER).await?;
+            self.renew().await?;
+        }
+        let create = self.subject.create_view(NEVER);
+        self.send(&create).await?;
+        if again {
             self.empty_new_state().await?;
-        } else {
-            let create = self.subject.create_view(NEVER);
-            self.send(&create).await?;
         }
         let mut lead = self.options.lead;
         let begun = Instant::now();
@@ -282,6 +289,38 @@ impl Run<'_> {
         }
     }
 
+    /// Gives the new view a name that no run had a statement about: one of a dead run may still be on its way, and none can reach what it
+    /// does not name. The views of earlier attempts go, and what they took goes with [`Self::empty_new_state`].
+    async fn renew(&mut self) -> Result<(), Halt> {
+        let earlier = self.attempts().await?;
+        let known = Generations::of(
+            earlier
+                .iter()
+                .chain([&self.subject.old.view, &self.subject.new.view])
+                .map(String::as_str),
+        );
+        let logical = parse(&self.subject.old.view).0;
+        let view = physical(logical, known.next(logical));
+        self.write(Fact::Renewed { view: view.clone() }).await?;
+        self.subject.new.view = view;
+        for view in earlier {
+            self.send(&format!("DROP VIEW IF EXISTS {}", identifier(&view)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The new view, as this attempt and earlier ones called it.
+    async fn attempts(&self) -> Result<Vec<String>, Halt> {
+        let (logical, old) = parse(&self.subject.old.view);
+        let mut names = self.names().await?;
+        names.retain(|name| {
+            let (known, generation) = parse(name);
+            known == logical && generation > old
+        });
+        Ok(names)
+    }
+
     /// Lets the new view take rows from a moment on.
     async fn take_from(&mut self, at: u64) -> Result<(), Halt> {
         let alter = format!(
@@ -292,14 +331,20 @@ impl Run<'_> {
         self.send(&alter).await
     }
 
-    /// Once the view takes nothing and no INSERT is left that thinks otherwise.
+    /// Once the view takes nothing and no INSERT is left that thinks otherwise. A TRUNCATE that arrives late would take what came in since;
+    /// this exchange finds the empty table gone.
     async fn empty_new_state(&mut self) -> Result<(), Halt> {
         self.quiet().await?;
-        let truncate = format!(
-            "TRUNCATE TABLE IF EXISTS {}",
-            identifier(&self.subject.new.state)
-        );
-        self.send(&truncate).await
+        self.emptied += 1;
+        let empty = self
+            .subject
+            .scratch(&format!("empty_{}_{}", self.run(), self.emptied));
+        let (empty, state) = (identifier(&empty), identifier(&self.subject.new.state));
+        self.send(&format!("CREATE TABLE {empty} AS {state}"))
+            .await?;
+        self.send(&format!("EXCHANGE TABLES {empty} AND {state}"))
+            .await?;
+        self.send(&format!("DROP TABLE IF EXISTS {empty}")).await
     }
 
     /// All rows from before the cut are in the source.
@@ -350,11 +395,11 @@ impl Run<'_> {
             self.subject.select
         );
         self.send(&plain).await?;
-        let (state, view) = (
-            self.subject.old.state.clone(),
-            self.subject.old.view.clone(),
-        );
-        self.let_go(&view, &state).await?;
+        let (state, new) = (self.subject.old.state.clone(), &self.subject.new.view);
+        let mut views = self.attempts().await?;
+        views.retain(|view| view != new);
+        views.insert(0, self.subject.old.view.clone());
+        self.let_go(&views, &state).await?;
         self.write(Fact::Finished).await
     }
 
@@ -364,18 +409,17 @@ impl Run<'_> {
             self.write(Fact::Aborting).await?;
         }
         self.swap(false).await?;
-        let (state, view) = (
-            self.subject.new.state.clone(),
-            self.subject.new.view.clone(),
-        );
-        self.let_go(&view, &state).await?;
+        let (state, views) = (self.subject.new.state.clone(), self.attempts().await?);
+        self.let_go(&views, &state).await?;
         self.drop_scratch().await
     }
 
-    /// Drops a view, and its table once no INSERT is left that feeds it.
-    async fn let_go(&mut self, view: &str, state: &str) -> Result<(), Halt> {
-        self.send(&format!("DROP VIEW IF EXISTS {}", identifier(view)))
-            .await?;
+    /// Drops views, and their table once no INSERT is left that feeds it.
+    async fn let_go(&mut self, views: &[String], state: &str) -> Result<(), Halt> {
+        for view in views {
+            self.send(&format!("DROP VIEW IF EXISTS {}", identifier(view)))
+                .await?;
+        }
         self.quiet().await?;
         self.send(&format!("DROP TABLE IF EXISTS {}", identifier(state)))
             .await

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use crate::catalog::generation::{parse, scratch};
 use crate::clickhouse::Query;
 use crate::rebuild::barrier::{Running, pauses};
 use crate::rebuild::run::{Halt, Run, seconds};
@@ -73,7 +74,7 @@ impl Run<'_> {
         )
         .text("mark", mark)
         // ALTER … MODIFY QUERY names the view alone.
-        .text("view", self.subject.new.view.clone());
+        .text("view", scratch(parse(&self.subject.old.view).0, ""));
         for pause in pauses() {
             let rows: Vec<Row> = self.client.rows(&query).await?;
             let running: Vec<Running> = rows

@@ -136,7 +136,11 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                 Fact::Back => "  readers read the old side".to_owned(),
                 Fact::Finishing => format!("  letting {} go", subject.old.state),
                 Fact::Aborting => format!("  letting {} go", subject.new.state),
-                Fact::Staged { .. } | Fact::Moved { .. } | Fact::Finished | Fact::Aborted => {
+                Fact::Renewed { .. }
+                | Fact::Staged { .. }
+                | Fact::Moved { .. }
+                | Fact::Finished
+                | Fact::Aborted => {
                     return None;
                 }
             }

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// A request, as it came.
@@ -59,6 +59,8 @@ pub(crate) enum Fate {
     CutWithin,
     /// It does not go on; the test is told, and the connection stays open.
     HoldBefore,
+    /// It does not go on before the test says so, whether or not anybody waits for its answer by then; the test is told.
+    HoldLate,
     /// It goes on; the test is told as soon as it has been sent, and the answer is never given.
     HoldDuring,
     /// It goes on; the test is told when the answer is there, and the answer is never given.
@@ -80,6 +82,7 @@ pub(crate) struct Proxy {
     /// What came, in order.
     pub(crate) seen: Arc<Mutex<Vec<Request>>>,
     held: Receiver<Request>,
+    late: Arc<Late>,
     ended: Arc<AtomicBool>,
     address: SocketAddr,
 }
@@ -98,12 +101,14 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let ended = Arc::new(AtomicBool::new(false));
+        let late = Arc::new(Late::default());
         let (tell, held) = channel();
         let shared = Arc::new(Shared {
             upstream,
             fate: Box::new(fate),
             seen: Arc::clone(&seen),
             number: AtomicUsize::new(0),
+            late: Arc::clone(&late),
             ended: Arc::clone(&ended),
         });
         std::thread::spawn(move || {
@@ -121,6 +126,7 @@ impl Proxy {
             url: format!("http://{address}"),
             seen,
             held,
+            late,
             ended,
             address,
         }
@@ -129,6 +135,19 @@ impl Proxy {
     /// The request that is held, if one comes to be within that time.
     pub(crate) fn held(&self, within: Duration) -> Option<Request> {
         self.held.recv_timeout(within).ok()
+    }
+
+    /// Lets the request that is held with [`Fate::HoldLate`] go on, and gives its answer.
+    pub(crate) fn release(&self) -> String {
+        let mut state = self.late.state.lock().unwrap();
+        *state = LateState::Released;
+        self.late.changed.notify_all();
+        loop {
+            if let LateState::Answered(answer) = &*state {
+                return answer.clone();
+            }
+            state = self.late.changed.wait(state).unwrap();
+        }
     }
 
     /// How many requests came.
@@ -145,11 +164,27 @@ impl Drop for Proxy {
     }
 }
 
+/// How far a request is that arrives late.
+#[derive(Default)]
+struct Late {
+    state: Mutex<LateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum LateState {
+    #[default]
+    Held,
+    Released,
+    Answered(String),
+}
+
 struct Shared {
     upstream: String,
     fate: Box<dyn Fn(&Request) -> Fate + Send + Sync>,
     seen: Arc<Mutex<Vec<Request>>>,
     number: AtomicUsize,
+    late: Arc<Late>,
     ended: Arc<AtomicBool>,
 }
 
@@ -189,6 +224,13 @@ impl Shared {
                 let _ = tell.send(request);
                 return self.hold(&client);
             }
+            Fate::HoldLate => {
+                let _ = tell.send(request.clone());
+                let mut state = self.late.state.lock().unwrap();
+                while matches!(*state, LateState::Held) {
+                    state = self.late.changed.wait(state).unwrap();
+                }
+            }
             _ => {}
         }
         let mut server = TcpStream::connect(&self.upstream)?;
@@ -203,6 +245,12 @@ impl Shared {
         let mut answer = Vec::new();
         // An engine that was killed ends its answer early.
         let _ = server.read_to_end(&mut answer);
+        if fate == Fate::HoldLate {
+            let answer = String::from_utf8_lossy(&answer).into_owned();
+            *self.late.state.lock().unwrap() = LateState::Answered(answer);
+            self.late.changed.notify_all();
+            return Ok(());
+        }
         match fate {
             Fate::CutAfter => return client.shutdown(Shutdown::Both),
             Fate::CutWithin => {
