@@ -472,7 +472,7 @@ fn a_statement_that_is_refused_ends_the_replay_and_not_the_report() {
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
       = note: ClickHouse says UNKNOWN_TABLE (code 60): Could not find table: nowhere.
-      = help: what stands behind it was judged by its text alone; the migrations have to be executable from nothing, one after the other
+      = help: the migrations have to be executable from nothing, one after the other
 
     warning[hard-coded-cluster]: the migration names the cluster `c`
      --> schema/migrations/0002_change.sql:3:16
@@ -484,7 +484,7 @@ fn a_statement_that_is_refused_ends_the_replay_and_not_the_report() {
 
       passed   files    5 statements in 2 migrations
       passed   sum      as they were recorded
-      FAILED   replay   1 error: up, as far as it goes
+      FAILED   replay   1 error: up, without what was refused
       passed   lint     1 warning
       skipped  current  there is no schema/current
       skipped  docs     there is no schema/docs
@@ -494,6 +494,89 @@ fn a_statement_that_is_refused_ends_the_replay_and_not_the_report() {
 
     ----- stderr -----
     ");
+}
+
+#[test]
+fn what_needs_nothing_that_was_refused_is_judged() {
+    let sandbox = sandbox(
+        "ALTER TABLE events ADD COLUMN amount UInt8;\n\
+         CREATE TABLE sums (id String, n UInt64) ENGINE = AggregatingMergeTree ORDER BY id;\n\
+         CREATE VIEW seen AS SELECT id FROM events;\n\
+         CREATE VIEW seen_twice AS SELECT id FROM seen;\n\
+         CREATE VIEW summed AS SELECT id, n FROM sums;\n\
+         ALTER TABLE sums DROP COLUMN nothing;\n\
+         CREATE VIEW both AS SELECT id FROM sums WHERE id IN (SELECT id FROM seen);",
+        "DROP VIEW both;\nDROP VIEW summed;\nDROP VIEW seen_twice;\nDROP VIEW seen;\nDROP TABLE sums;",
+    );
+    sandbox.migration(
+        "0003_other.sql",
+        "-- migrate:up\nCREATE TABLE other (id String, n UInt64) ENGINE = AggregatingMergeTree ORDER BY id;\n-- migrate:down\nDROP VIEW other;\nDROP TABLE nowhere;\n",
+    );
+    sandbox.run(&["repair", "-q"]);
+    snapshot!(sandbox.command(&["lint"]), @"
+    success: false
+    exit_code: 1
+    ----- stdout -----
+    error[refused]: the embedded ClickHouse refused this statement when the migrations were replayed
+     --> schema/migrations/0002_change.sql:2:1
+      |
+    2 | ALTER TABLE events ADD COLUMN amount UInt8;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: ClickHouse says DUPLICATE_COLUMN (code 15): Cannot add column `amount`: column with this name already exists.
+      = note: not executed because of it, and judged by the text alone: schema/migrations/0002_change.sql:4 CREATE VIEW, schema/migrations/0002_change.sql:5 CREATE VIEW, schema/migrations/0002_change.sql:8 CREATE VIEW
+      = help: the migrations have to be executable from nothing, one after the other
+
+    error[refused]: the embedded ClickHouse refused this statement when the migrations were replayed
+     --> schema/migrations/0002_change.sql:7:1
+      |
+    7 | ALTER TABLE sums DROP COLUMN nothing;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: ClickHouse says NOT_FOUND_COLUMN_IN_BLOCK (code 10): Wrong column name. Cannot find column `nothing` to drop.
+      = note: not executed because of it, and judged by the text alone: schema/migrations/0002_change.sql:8 CREATE VIEW
+      = help: the migrations have to be executable from nothing, one after the other
+
+    error[plain-column-in-aggregate]: `other.n` is neither in the sorting key nor an aggregate: a merge keeps one arbitrary value of it
+     --> schema/migrations/0003_other.sql:2:32
+      |
+    2 | CREATE TABLE other (id String, n UInt64) ENGINE = AggregatingMergeTree ORDER BY id;
+      |                                ^
+      |
+      = help: make it `SimpleAggregateFunction(sum | max | min | …, UInt64)`, or put it into ORDER BY
+
+    error[down-not-inverse]: the down section of 0003_other is refused
+     --> schema/migrations/0003_other.sql:4:1
+      |
+    4 | DROP VIEW other;
+      | ^^^^^^^^^^^^^^^
+      |
+      = note: ClickHouse says INCORRECT_QUERY (code 80): Table default.other is not a View.
+      = help: it is executed after the whole up section; take things back in the opposite order
+
+    4 errors: 11 statements in 3 migrations
+      `housewright lint --explain RULE` says more of a rule
+
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn behind_a_statement_that_might_be_anything_only_texts_are_judged() {
+    let sandbox = sandbox(
+        "CRATE TABLE x;\nCREATE TABLE sums (id String, n UInt64) ENGINE = AggregatingMergeTree ORDER BY id;",
+        "DROP TABLE sums;",
+    );
+    let (exit, value) = json(&sandbox, &["lint", "--format", "json"]);
+    assert_eq!((exit, codes(&value)), (1, vec!["refused"]), "{value:#}");
+    let notes = &value["findings"][0]["notes"];
+    assert!(
+        notes[1]
+            .as_str()
+            .unwrap()
+            .ends_with("0002_change.sql:3 CREATE TABLE"),
+        "{notes}"
+    );
 }
 
 #[test]

@@ -14,6 +14,9 @@ mod lineage;
 mod order;
 mod tree;
 
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join;
 use serde::Deserialize;
 
 use crate::clickhouse::{Client, Error, Query};
@@ -175,8 +178,16 @@ impl Catalog {
              WHERE database = currentDatabase() AND {named} ORDER BY table, position",
             "table",
         );
-        let tables: Vec<TableRow> = client.rows(&tables).await?;
-        let columns: Vec<ColumnRow> = client.rows(&columns).await?;
+        let (tables, rows): (Vec<TableRow>, Vec<ColumnRow>) =
+            try_join(client.rows(&tables), client.rows(&columns)).await?;
+        let mut columns: BTreeMap<String, Vec<Column>> = BTreeMap::new();
+        for row in rows {
+            columns.entry(row.table).or_default().push(Column {
+                name: row.name,
+                r#type: row.r#type,
+                default: row.default_kind,
+            });
+        }
         let objects = tables
             .into_iter()
             .map(|table| Object {
@@ -184,15 +195,7 @@ impl Catalog {
                 target: header(&table.create_table_query)
                     .target
                     .map(|target| target.name),
-                columns: columns
-                    .iter()
-                    .filter(|row| row.table == table.name)
-                    .map(|row| Column {
-                        name: row.name.clone(),
-                        r#type: row.r#type.clone(),
-                        default: row.default_kind.clone(),
-                    })
-                    .collect(),
+                columns: columns.remove(&table.name).unwrap_or_default(),
                 sorting_key: list(&table.sorting_key),
                 name: table.name,
                 engine: table.engine,

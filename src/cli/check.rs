@@ -125,7 +125,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     } else {
         current(&mut outcome, &settings, end.as_ref())?;
     }
-    let executable = history.refused.is_none();
+    let executable = history.refused.is_empty();
     let (step, findings) = match pages {
         // The replay says which statement it is.
         Err(_) if !executable => (unexecutable("docs"), Vec::new()),
@@ -191,8 +191,8 @@ fn is_replay(finding: &Diagnostic) -> bool {
 }
 
 fn replay_in_words(history: &History<'_>, args: &Args) -> String {
-    if history.refused.is_some() {
-        "up, as far as it goes".to_owned()
+    if !history.refused.is_empty() {
+        "up, without what was refused".to_owned()
     } else if args.skip.contains(&Skip::Down) {
         "up".to_owned()
     } else {

@@ -6,7 +6,7 @@ use crate::cli::dump::{Bad, on_bench, refused};
 use crate::cli::{Context, Stop};
 use crate::config::resolve;
 use crate::diff::{Way, migration};
-use crate::drift::{Error, Outcome, Step, declared, lead};
+use crate::drift::{Error, Outcome, Step, declared, lead, settle};
 use crate::migration::Migrations;
 use crate::report;
 
@@ -14,11 +14,12 @@ use crate::report;
 ///
 /// Edit a file there (or add one, or remove one), and `diff` finds the statements that lead from what the migrations add up to to what the
 /// files say, and those that lead back. They are executed on a throw-away embedded ClickHouse, there and back, before anything is shown or
-/// written. Nothing is taken for renamed: say so with `-- housewright:renamed(old_name)` behind the column. Exits with 1 if there are
+/// written. Nothing is taken for renamed: say so with `-- housewright:renamed(old_name)` behind the column, or above the CREATE of
+/// a table, a view or a dictionary. Exits with 1 if there are
 /// differences and nothing is written, with 2 if a change cannot be made by a migration.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write it as the next migration, and record its checksum
+    /// Write it as the next migration, record its checksum, and lay the files out as `dump --write` does
     #[arg(long, value_name = "NAME")]
     write: Option<String>,
     /// Put statements that destroy data into force; otherwise they are written commented out
@@ -53,9 +54,21 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         (Some(name), Some(way)) => Some(write(name, way, &args, &settings.schema, context)?),
         _ => None,
     };
+    let laid_out = match path {
+        Some(_) => {
+            let made = if args.allow_destructive {
+                &outcome.end
+            } else {
+                &outcome.middle
+            };
+            settle(&directory, &files, &outcome.files, made)?
+        }
+        None => Vec::new(),
+    };
     let written = path.as_deref().map(|path| report::diff::Written {
         path,
         allowed: args.allow_destructive,
+        laid_out: &laid_out,
     });
     context.printer.data(&if context.printer.is_json() {
         report::diff::json(&outcome, &directory, written)

@@ -39,6 +39,10 @@ impl Making<'_> {
             self.old.columns.drain(..).partition(becomes);
         self.old.columns = kept;
         for column in gone {
+            if self.read.before.contains(&column.name) {
+                self.refuse_to_remake(&column);
+                continue;
+            }
             let statement = self.statement(
                 format!("column `{}` makes room for what it becomes", column.name),
                 &format!("DROP COLUMN {}", column.quoted),
@@ -49,16 +53,28 @@ impl Making<'_> {
         }
     }
 
+    /// A column that a materialized view reads cannot be dropped to be made anew.
+    fn refuse_to_remake(&mut self, column: &Column) {
+        self.refuse(
+            format!("what column `{}` is", column.name),
+            "it would have to be dropped and added, and a materialized view reads it: ClickHouse drops no column that one reads",
+            "take it out of the view's query in a migration of its own, and put it back in the one after this; or add a column under another name",
+        );
+    }
+
     fn gone(&mut self, column: &Column) {
         let does = format!("column `{}` is gone", column.name);
         let command = format!("DROP COLUMN {}", column.quoted);
         if self.keyed.contains(&column.name) {
             self.refuse(does, "a key reads it", "take it out of the key first");
         } else if column.is_stored() {
-            self.late(format!("column `{}`", column.name), does, &command);
+            let statement = self.statement(does, &command);
+            let destroys = format!("column `{}`", column.name);
+            self.out.last.push(statement.destroys(destroys));
         } else {
             let statement = self.statement(does, &command);
-            self.end
+            self.out
+                .end
                 .push(statement.harmless("the column is computed and holds no data"));
         }
     }
@@ -113,6 +129,9 @@ impl Making<'_> {
         if let Some(extension) = extension.filter(|extension| extension.drops) {
             let statement = self.sorting_key(&extension, &with, &mut places);
             self.out.late.push(statement);
+            for column in with {
+                self.out.made.column(&column.name);
+            }
         }
     }
 
@@ -231,6 +250,11 @@ impl Making<'_> {
 
     /// A column that held values of one type and computes those of another is made anew.
     fn anew(&mut self, new: &Column) {
+        // A view that stops reading it does so before.
+        if self.read.before.contains(&new.name) && self.read.after.contains(&new.name) {
+            self.refuse_to_remake(new);
+            return;
+        }
         let columns = &self.new.columns;
         let at = columns.iter().position(|it| it.name == new.name);
         let before = at
@@ -246,6 +270,7 @@ impl Making<'_> {
         let does = format!("column `{}` is new", new.name);
         let statement = self.statement(does, &add(new, &place));
         self.out.late.push(statement);
+        self.out.made.column(&new.name);
     }
 
     /// Another type.
@@ -263,7 +288,10 @@ impl Making<'_> {
         };
         let statement = self.statement(does, command);
         match lost {
-            Some(lost) => self.out.late.push(statement.destroys(lost)),
+            Some(lost) => {
+                self.out.late.push(statement.destroys(lost));
+                self.out.made.column(name);
+            }
             None => self.out.safe.push(statement),
         }
     }

@@ -2,14 +2,16 @@
 //! proven where an engine is (`drift`).
 
 mod columns;
+mod order;
 mod shape;
 mod table;
 mod view;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Cycle, Definition, DefinitionKind, Definitions, Difference, references};
+use crate::diff::order::{Change, Made, Part};
 use crate::diff::shape::{Table, View};
 
 pub use crate::diff::write::{Way, migration};
@@ -94,8 +96,54 @@ impl Refusal {
     }
 }
 
-/// The new names of columns: object → old → new.
-pub type Renames = BTreeMap<String, BTreeMap<String, String>>;
+/// The new names that somebody gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renames {
+    /// Of objects: old → new.
+    pub objects: BTreeMap<String, String>,
+    /// Of columns, by the new name of their object: old → new.
+    pub columns: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Renames {
+    /// The way back.
+    #[must_use]
+    pub fn inverted(&self) -> Self {
+        let turned = |names: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let pairs = names.iter();
+            pairs.map(|(old, new)| (new.clone(), old.clone())).collect()
+        };
+        let objects = turned(&self.objects);
+        let columns = self.columns.iter().map(|(object, names)| {
+            let object = objects.get(object).unwrap_or(object);
+            (object.clone(), turned(names))
+        });
+        Self {
+            columns: columns.collect(),
+            objects,
+        }
+    }
+
+    /// The definitions, made under the new names of objects, which are those in `to`.
+    #[must_use]
+    pub fn of(&self, from: &Definitions, to: &Definitions) -> Definitions {
+        Definitions::of(from.iter().map(|old| {
+            let new = self.objects.get(&old.name).and_then(|name| to.get(name));
+            match new.filter(|_| old.kind != DefinitionKind::Function) {
+                None => old.clone(),
+                Some(new) => {
+                    let mut text = old.text.clone();
+                    text.replace_range(head(old).1, name(new));
+                    Definition {
+                        name: new.name.clone(),
+                        text,
+                        ..old.clone()
+                    }
+                }
+            }
+        }))
+    }
+}
 
 /// What leads from one set of definitions to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,7 +207,8 @@ pub fn differences(from: &Definitions, to: &Definitions) -> Vec<Difference> {
 /// # Errors
 /// [`Cycle`] if the objects of one side need each other.
 pub fn diff(from: &Definitions, to: &Definitions, renames: &Renames) -> Result<Diff, Cycle> {
-    let mut out = Diff::default();
+    let moved = moves(from, to, &renames.objects);
+    let from = &renames.of(from, to);
     let mut changed: BTreeMap<(bool, String), (Option<Definition>, Option<Definition>)> =
         BTreeMap::new();
     for difference in differences(from, to) {
@@ -171,39 +220,72 @@ pub fn diff(from: &Definitions, to: &Definitions, renames: &Renames) -> Result<D
         let key = pair.0.as_ref().or(pair.1.as_ref()).map(key);
         changed.extend(key.map(|key| (key, pair)));
     }
-    if changed.is_empty() {
-        return Ok(out);
+    if changed.is_empty() && moved.is_empty() {
+        return Ok(Diff::default());
     }
-    let mut gone: Vec<Definition> = from
-        .in_order()?
-        .into_iter()
-        .filter(|old| matches!(changed.get(&key(old)), Some((Some(_), None))))
-        .collect();
-    gone.reverse();
-    // A trigger goes before what it reads changes, and a view when nobody needs it any more.
-    for old in gone.iter().filter(|old| is_trigger(old)) {
-        drop(old, &mut out);
-    }
-    let mut tables = Diff::default();
-    for new in to.in_order()? {
-        match changed.get(&key(&new)) {
-            Some((None, _)) => create(&new, &mut out),
-            Some((Some(old), Some(new))) => {
-                let none = BTreeMap::new();
-                let renamed = renames.get(&new.name).unwrap_or(&none);
-                let before = out.late.len();
-                let read = names_read_by_triggers(from, &new.name, renamed);
-                change(old, new, renamed, read, &mut out);
-                tables.late.extend(out.late.drain(before..));
-            }
-            _ => {}
+    let mut gone = Vec::new();
+    // What needs others goes before them.
+    for old in from.in_order()?.into_iter().rev() {
+        if matches!(changed.get(&key(&old)), Some((Some(_), None))) {
+            let mut part = Part::default();
+            drop(&old, "is gone", &mut part);
+            gone.push((old, part));
         }
     }
-    out.late.extend(tables.late);
-    for old in gone.iter().filter(|old| !is_trigger(old)) {
-        drop(old, &mut out);
+    let mut changes = Vec::new();
+    for new in to.in_order()? {
+        let mut part = Part::default();
+        let old = match changed.remove(&key(&new)) {
+            Some((None, _)) => {
+                create(&new, &mut part);
+                None
+            }
+            Some((Some(old), Some(new))) => {
+                let none = BTreeMap::new();
+                let renamed = renames.columns.get(&new.name).unwrap_or(&none);
+                let read = Read {
+                    before: read_by_triggers(from, &new.name),
+                    after: read_by_triggers(to, &new.name),
+                };
+                change(&old, &new, renamed, &read, &mut part);
+                Some(old)
+            }
+            _ => None,
+        };
+        changes.push(Change { old, new, part });
     }
-    Ok(out)
+    Ok(order::assemble(moved, changes, gone))
+}
+
+/// Gives objects their new names, first of all.
+fn moves(from: &Definitions, to: &Definitions, names: &BTreeMap<String, String>) -> Vec<Statement> {
+    let mut moves = Vec::new();
+    for (old, new) in names {
+        let (Some(object), Some(new)) = (from.get(old), to.get(new)) else {
+            continue;
+        };
+        let readers: Vec<&str> = from
+            .iter()
+            .filter(|view| view.kind == DefinitionKind::MaterializedView)
+            .filter(|view| references(&view.text).contains(old))
+            .map(|view| view.name.as_str())
+            .collect();
+        let word = match object.kind {
+            DefinitionKind::Dictionary => "DICTIONARY",
+            _ => "TABLE",
+        };
+        let sql = format!("RENAME {word} {} TO {}", name(object), name(new));
+        let statement = Statement::new(new, format!("is called so; it was `{old}`"), sql);
+        moves.push(if readers.is_empty() {
+            statement
+        } else {
+            statement.note(format!(
+                "what is inserted under the new name before the MODIFY QUERY of {} does not reach it",
+                readers.join(", ")
+            ))
+        });
+    }
+    moves
 }
 
 /// The columns of a table; none of anything else.
@@ -240,8 +322,8 @@ fn is_trigger(definition: &Definition) -> bool {
     )
 }
 
-/// The words that make an object, and its name as the engine quotes it.
-fn head(definition: &Definition) -> (&'static str, String) {
+/// The word that makes an object, and where its name stands in the text.
+fn head(definition: &Definition) -> (&'static str, std::ops::Range<usize>) {
     let word = match definition.kind {
         DefinitionKind::Table => "TABLE",
         DefinitionKind::Dictionary => "DICTIONARY",
@@ -253,8 +335,24 @@ fn head(definition: &Definition) -> (&'static str, String) {
         .iter()
         .position(|it| it.is(word))
         .map_or(0, |at| at + 1);
-    let name = words.get(at).map_or("", |name| name.text);
-    (word, name.to_owned())
+    let name = words.get(at);
+    (word, name.map_or(0..0, |name| name.start..name.end))
+}
+
+/// An object's name as the engine quotes it.
+fn name(definition: &Definition) -> &str {
+    definition.text.get(head(definition).1).unwrap_or_default()
+}
+
+/// A name as the engine writes it in definitions: without quotes if it needs none.
+fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain {
+        name.to_owned()
+    } else {
+        crate::clickhouse::identifier(name)
+    }
 }
 
 /// Whether a definition's text hides a secret, so that it is not the text that makes the object.
@@ -271,39 +369,44 @@ fn secret(definition: &Definition) -> Refusal {
     )
 }
 
-fn create(new: &Definition, out: &mut Diff) {
+fn create(new: &Definition, part: &mut Part) {
     if hides(new) {
-        out.refusals.push(secret(new));
+        part.refusals.push(secret(new));
         return;
     }
-    let statement = Statement::new(new, "is new", new.text.clone());
-    out.safe.push(if new.kind == DefinitionKind::MaterializedView {
-        statement.note("it takes what is inserted from now on; `housewright rebuild` fills in what is there")
-    } else {
-        statement
-    });
+    part.safe.push(made(new, "is new"));
 }
 
-fn drop(old: &Definition, out: &mut Diff) {
-    let (word, name) = head(old);
-    let statement = Statement::new(old, "is gone", format!("DROP {word} {name}"));
+fn made(new: &Definition, does: &str) -> Statement {
+    let statement = Statement::new(new, does, new.text.clone());
+    if new.kind == DefinitionKind::MaterializedView {
+        statement.note(
+            "it takes what is inserted from now on; `housewright rebuild` fills in what is there",
+        )
+    } else {
+        statement
+    }
+}
+
+fn drop(old: &Definition, does: &str, part: &mut Part) {
+    let statement = Statement::new(old, does, format!("DROP {} {}", head(old).0, name(old)));
     let engine = Table::read(&old.text).map(|table| table.engine_name());
     match old.kind {
         DefinitionKind::Table if engine.as_deref().is_some_and(table::holds_nothing) => {
-            out.safe
+            part.safe
                 .push(statement.harmless("a table of this engine holds no rows"));
         }
         DefinitionKind::Table => {
             let rows = format!("the rows of {}", old.name);
-            out.late.push(statement.destroys(rows));
+            part.late.push(statement.destroys(rows));
         }
         DefinitionKind::MaterializedView | DefinitionKind::RefreshableView
             if View::read(&old.text).is_none_or(|view| view.target.is_none()) =>
         {
             let rows = format!("the rows that {} keeps itself", old.name);
-            out.late.push(statement.destroys(rows));
+            part.late.push(statement.destroys(rows));
         }
-        _ => out.safe.push(statement),
+        _ => part.safe.push(statement),
     }
 }
 
@@ -311,99 +414,90 @@ fn change(
     old: &Definition,
     new: &Definition,
     renamed: &BTreeMap<String, String>,
-    read: bool,
-    out: &mut Diff,
+    read: &Read,
+    part: &mut Part,
 ) {
     use DefinitionKind as K;
     match (old.kind, new.kind) {
         (K::Table, K::Table) => {
             let (Some(was), Some(is)) = (Table::read(&old.text), Table::read(&new.text)) else {
-                out.refusals.push(unread(new));
+                part.refusals.push(unread(new));
                 return;
             };
-            let engine = was.engine_name();
-            if engine == is.engine_name() && table::holds_nothing(&engine) || renewable(&was, &is) {
-                renew(old, new, out);
+            let nothing = |table: &Table| table::holds_nothing(&table.engine_name());
+            if nothing(&was) && nothing(&is) {
+                remake(old, new, part);
                 return;
             }
-            let made = table::alter(new, &was, &is, renamed, read);
-            out.safe.extend(made.safe);
-            out.late.extend(made.late);
-            out.refusals.extend(made.refusals);
+            *part = table::alter(new, &was, &is, renamed, read);
         }
         (K::Function | K::Dictionary, kind) if kind == old.kind => {
             if hides(new) || hides(old) {
-                out.refusals.push(secret(new));
+                part.refusals.push(secret(new));
                 return;
             }
-            replace(new, out);
+            replace(new, part);
         }
-        (K::View | K::ParameterizedView, K::View | K::ParameterizedView) => replace(new, out),
+        (K::View | K::ParameterizedView, K::View | K::ParameterizedView) => replace(new, part),
         (K::MaterializedView, K::MaterializedView) | (K::RefreshableView, K::RefreshableView) => {
             match (View::read(&old.text), View::read(&new.text)) {
-                (Some(was), Some(is)) => view::alter(old, new, &was, &is, out),
-                _ => out.refusals.push(unread(new)),
+                (Some(was), Some(is)) => view::alter(old, new, &was, &is, part),
+                _ => part.refusals.push(unread(new)),
             }
         }
-        _ => out.refusals.push(Refusal::new(
-            new,
-            format!("a {} that becomes a {}", old.kind.label(), new.kind.label()),
-            "one name cannot be two things within one migration that goes back again",
-            "drop it in one migration (remove its file) and make it in the next, or take another name",
-        )),
+        // Another kind of thing under the same name.
+        _ => remake(old, new, part),
     }
 }
 
-fn renewable(was: &Table, is: &Table) -> bool {
-    table::holds_nothing(&was.engine_name()) && table::holds_nothing(&is.engine_name())
-}
-
-/// Drops and makes anew what holds nothing.
-fn renew(old: &Definition, new: &Definition, out: &mut Diff) {
+/// Drops an object and makes it anew; where that takes rows along, both are for a person to decide.
+fn remake(old: &Definition, new: &Definition, part: &mut Part) {
     if hides(new) || hides(old) {
-        out.refusals.push(secret(new));
+        part.refusals.push(secret(new));
         return;
     }
-    let (word, name) = head(old);
-    let dropped = Statement::new(
-        old,
-        "makes room for what it becomes",
-        format!("DROP {word} {name}"),
-    );
-    out.safe.push(if old.kind == DefinitionKind::Table {
-        dropped.harmless("a table of this engine holds no rows")
+    drop(old, "makes room for what it becomes", part);
+    let made = if old.kind == new.kind {
+        made(new, "is made anew")
     } else {
-        dropped
-    });
-    out.safe
-        .push(Statement::new(new, "is made anew", new.text.clone()));
+        for dropped in part.safe.iter_mut().chain(&mut part.late) {
+            dropped.note = Some(format!(
+                "it is no {} until the next statement, and whoever reads it fails",
+                new.kind.label()
+            ));
+        }
+        made(new, &format!("is a {} now", new.kind.label()))
+    };
+    if part.late.is_empty() {
+        part.safe.push(made);
+    } else {
+        part.late.push(made);
+        part.made = Made::Whole;
+    }
 }
 
 /// `CREATE OR REPLACE`, which is one step for readers.
-fn replace(new: &Definition, out: &mut Diff) {
+fn replace(new: &Definition, part: &mut Part) {
     let sql = match new.text.strip_prefix("CREATE ") {
         Some(rest) => format!("CREATE OR REPLACE {rest}"),
         None => new.text.clone(),
     };
-    out.safe.push(Statement::new(new, "is another", sql));
+    part.safe.push(Statement::new(new, "is another", sql));
 }
 
-/// Whether a materialized view reads a column of a table that gets another name.
-fn names_read_by_triggers(
-    from: &Definitions,
-    table: &str,
-    renamed: &BTreeMap<String, String>,
-) -> bool {
-    !renamed.is_empty()
-        && from
-            .iter()
-            .filter(|view| view.kind == DefinitionKind::MaterializedView)
-            .filter(|view| references(&view.text).contains(table))
-            .filter_map(|view| View::read(&view.text))
-            .any(|view| {
-                let named = table::named(&view.query);
-                renamed.keys().any(|column| named.contains(column))
-            })
+/// The names in the queries of the materialized views that read a table: columns among them, which the engine does not drop.
+struct Read {
+    before: BTreeSet<String>,
+    after: BTreeSet<String>,
+}
+
+fn read_by_triggers(from: &Definitions, table: &str) -> BTreeSet<String> {
+    from.iter()
+        .filter(|view| view.kind == DefinitionKind::MaterializedView)
+        .filter(|view| references(&view.text).contains(table))
+        .filter_map(|view| View::read(&view.text))
+        .flat_map(|view| table::named(&view.query))
+        .collect()
 }
 
 fn unread(definition: &Definition) -> Refusal {

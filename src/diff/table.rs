@@ -6,42 +6,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{Definition, Word, words};
 use crate::clickhouse::identifier;
 use crate::diff::columns::rising;
+use crate::diff::order::Part;
 use crate::diff::shape::{Column, Item, Table};
-use crate::diff::{Refusal, Statement};
+use crate::diff::{Read, Refusal, Statement, quoted};
 use crate::sql::TokenKind;
 
-/// What leads from one table to another.
-#[derive(Debug, Default)]
-pub(super) struct Alters {
-    /// What destroys nothing.
-    pub(super) safe: Vec<Statement>,
-    /// What destroys data, and what cannot be done before that.
-    pub(super) late: Vec<Statement>,
-    pub(super) refusals: Vec<Refusal>,
-}
-
-/// Compares two tables; `renamed`: the columns that have another name, old → new; `read`: a materialized view reads one of these.
+/// Compares two tables; `renamed`: the columns that have another name, old → new; `read`: what
+/// materialized views read there.
 pub(super) fn alter(
     definition: &Definition,
     old: &Table,
     new: &Table,
     renamed: &BTreeMap<String, String>,
-    read: bool,
-) -> Alters {
+    read: &Read,
+) -> Part {
     let mut made = Making {
         definition,
         was: old,
         old: old.clone(),
         new,
-        out: Alters::default(),
+        read,
+        out: Part::default(),
         keyed: BTreeSet::new(),
-        end: Vec::new(),
     };
     made.engine();
-    let extension = made.keys();
+    let extension = if made.out.refusals.is_empty() {
+        made.keys()
+    } else {
+        None
+    };
     if made.out.refusals.is_empty() {
         made.items_away(renamed);
-        made.rename(renamed, read);
+        made.rename(renamed);
         made.columns(extension);
         made.table();
         made.items_back();
@@ -74,11 +70,10 @@ pub(super) struct Making<'a> {
     /// With the new names of columns.
     pub(super) old: Table,
     pub(super) new: &'a Table,
-    pub(super) out: Alters,
+    pub(super) read: &'a Read,
+    pub(super) out: Part,
     /// The columns that the keys read.
     pub(super) keyed: BTreeSet<String>,
-    /// What comes behind all other changes of columns.
-    pub(super) end: Vec<Statement>,
 }
 
 /// What the sorting key is extended by.
@@ -286,7 +281,7 @@ impl Making<'_> {
     }
 
     fn items_back(&mut self) {
-        let mut made = std::mem::take(&mut self.end);
+        let mut made = Vec::new();
         for (word, what, old, new, ordered) in [
             ("INDEX", "index", &self.old.indices, &self.new.indices, true),
             (
@@ -355,7 +350,7 @@ impl Making<'_> {
         self.out.safe.extend(made);
     }
 
-    fn rename(&mut self, renamed: &BTreeMap<String, String>, read: bool) {
+    fn rename(&mut self, renamed: &BTreeMap<String, String>) {
         for (from, to) in renamed {
             if self.keyed.contains(to) {
                 self.refuse(
@@ -365,12 +360,21 @@ impl Making<'_> {
                 );
                 continue;
             }
+            let nested = |name: &str| name.split_once('.').map(|(nested, _)| nested.to_owned());
+            if nested(from) != nested(to) {
+                self.refuse(
+                    format!("the name of column `{from}`, which becomes `{to}`"),
+                    "what stands before a dot is the name of a Nested, and ClickHouse renames no column into or out of one",
+                    "add a column under the new name, fill it by a mutation, and drop the old one in a later migration",
+                );
+                continue;
+            }
             let statement = self.statement(
                 format!("column `{from}` is called `{to}`"),
                 &format!("RENAME COLUMN {} TO {}", identifier(from), identifier(to)),
             );
             let note = "inserts fail in the materialized view that reads it, from here until its MODIFY QUERY";
-            let statement = if read {
+            let statement = if self.read.before.contains(from) {
                 statement.note(note)
             } else {
                 statement
@@ -503,14 +507,8 @@ fn renamed_in(expression: &str, renamed: &BTreeMap<String, String>) -> String {
         else {
             continue;
         };
-        let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         text.push_str(expression.get(at..word.start).unwrap_or_default());
-        text.push_str(&if plain {
-            name.clone()
-        } else {
-            identifier(name)
-        });
+        text.push_str(&quoted(name));
         at = word.end;
     }
     text.push_str(expression.get(at..).unwrap_or_default());

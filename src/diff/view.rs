@@ -1,11 +1,12 @@
 //! What makes one materialized view another while inserts go on, and what does not.
 
 use crate::catalog::{Definition, DefinitionKind};
+use crate::diff::order::Part;
 use crate::diff::shape::View;
-use crate::diff::{Diff, Refusal, Statement, renew};
+use crate::diff::{Refusal, Statement, remake};
 
 /// What leads from one materialized view to another of the same kind.
-pub(super) fn alter(old: &Definition, new: &Definition, was: &View, is: &View, out: &mut Diff) {
+pub(super) fn alter(old: &Definition, new: &Definition, was: &View, is: &View, part: &mut Part) {
     let refreshes = new.kind == DefinitionKind::RefreshableView;
     let appends = |view: &View| {
         let refresh = view.refresh.as_deref().unwrap_or_default();
@@ -16,10 +17,10 @@ pub(super) fn alter(old: &Definition, new: &Definition, was: &View, is: &View, o
     if elsewhere || appends(was) != appends(is) || own && was.columns != is.columns {
         if refreshes && !own {
             // Its rows are in its target, and the next refresh comes anyway.
-            renew(old, new, out);
+            remake(old, new, part);
             return;
         }
-        out.refusals.push(Refusal::new(
+        part.refusals.push(Refusal::new(
             new,
             what(was, is),
             if own {
@@ -40,7 +41,7 @@ pub(super) fn alter(old: &Definition, new: &Definition, was: &View, is: &View, o
     };
     if was.query != is.query {
         let statement = alter("its query", format!("MODIFY QUERY {}", is.query));
-        out.safe.push(if refreshes {
+        part.safe.push(if refreshes {
             statement
         } else {
             statement.note(
@@ -51,7 +52,7 @@ pub(super) fn alter(old: &Definition, new: &Definition, was: &View, is: &View, o
     if was.refresh != is.refresh {
         let refresh = is.refresh.clone().unwrap_or_default();
         let refresh = refresh.trim_end_matches("APPEND").trim_end().to_owned();
-        out.safe.push(alter(
+        part.safe.push(alter(
             "when it is refreshed",
             format!("MODIFY REFRESH {refresh}"),
         ));
@@ -62,14 +63,14 @@ pub(super) fn alter(old: &Definition, new: &Definition, was: &View, is: &View, o
         } else {
             &is.security
         };
-        out.safe.push(alter(
+        part.safe.push(alter(
             "with whose rights it runs",
             format!("MODIFY {security}"),
         ));
     }
     if was.comment != is.comment {
         let comment = is.comment.as_deref().unwrap_or("''");
-        out.safe
+        part.safe
             .push(alter("the comment", format!("MODIFY COMMENT {comment}")));
     }
 }

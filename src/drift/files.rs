@@ -1,13 +1,14 @@
 //! `schema/current/`: one canonical file for each object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalog::{Definition, DefinitionKind, Definitions, words};
 use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::diff::differences;
 use crate::drift::Error;
-use crate::sql::{Span, TokenKind, split, tokens};
+use crate::sql::{Span, TokenKind, header, split, tokens};
 
 /// How a file differs from what the migrations add up to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +102,39 @@ pub fn compare(directory: &Utf8Path, definitions: &Definitions) -> Result<Vec<Ch
 /// [`Error::File`].
 pub fn write(directory: &Utf8Path, definitions: &Definitions) -> Result<Vec<Change>, Error> {
     let changes = compare(directory, definitions)?;
+    put(directory, &changes)?;
+    Ok(changes)
+}
+
+/// Makes the files what they should be as far as `read`, which is what they say, is what there `is`; says what was another. A file that is
+/// ahead stays as somebody wrote it.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn settle(
+    directory: &Utf8Path,
+    declared: &Declared,
+    read: &Definitions,
+    is: &Definitions,
+) -> Result<Vec<Change>, Error> {
+    let ahead = differences(is, read);
+    let ahead: BTreeSet<Utf8PathBuf> = ahead
+        .iter()
+        .flat_map(|difference| {
+            let object = difference.object();
+            let written = declared.place(object).map(|place| place.path.clone());
+            written
+                .into_iter()
+                .chain([directory.join(object.file_name())])
+        })
+        .collect();
+    let mut changes = compare(directory, is)?;
+    changes.retain(|change| !ahead.contains(&change.path));
+    put(directory, &changes)?;
+    Ok(changes)
+}
+
+fn put(directory: &Utf8Path, changes: &[Change]) -> Result<(), Error> {
     let failed = |doing: &'static str, path: &Utf8Path| {
         let path = path.to_owned();
         move |source| Error::File {
@@ -110,7 +144,7 @@ pub fn write(directory: &Utf8Path, definitions: &Definitions) -> Result<Vec<Chan
         }
     };
     fs_err::create_dir_all(directory).map_err(failed("make", directory))?;
-    for change in &changes {
+    for change in changes {
         match &change.kind {
             ChangeKind::Extra => {
                 fs_err::remove_file(&change.path).map_err(failed("remove", &change.path))?;
@@ -123,7 +157,20 @@ pub fn write(directory: &Utf8Path, definitions: &Definitions) -> Result<Vec<Chan
             }
         }
     }
-    Ok(changes)
+    Ok(())
+}
+
+/// A hint that something has another name than it had.
+#[derive(Clone, Debug)]
+pub struct Renamed {
+    /// The object, by its new name.
+    pub object: String,
+    /// The column, by its new name; `None`: the object itself.
+    pub column: Option<String>,
+    /// The name that it had.
+    pub was: String,
+    /// Where the hint stands.
+    pub place: Location,
 }
 
 /// What the files of `schema/current/` say, as somebody wrote them.
@@ -131,8 +178,8 @@ pub fn write(directory: &Utf8Path, definitions: &Definitions) -> Result<Vec<Chan
 pub struct Declared {
     /// The definitions, not yet read back.
     pub definitions: Definitions,
-    /// The new names of columns, each with the place of the hint: object → old → new.
-    pub renames: BTreeMap<String, BTreeMap<String, (String, Location)>>,
+    /// The hints of new names.
+    pub renames: Vec<Renamed>,
     /// The texts of the files, by path.
     pub texts: BTreeMap<Utf8PathBuf, String>,
     places: BTreeMap<(bool, String), Location>,
@@ -272,7 +319,8 @@ fn one(path: &Utf8Path, text: &str, database: &str) -> Result<(Definition, Span)
     Ok((definition, statement.span))
 }
 
-/// The hints `-- housewright:renamed(old)`: behind a column on its line, or on a line of its own above it.
+/// The hints `-- housewright:renamed(old)`: behind a column on its line, or on a line of its own above it; above the statement or behind the
+/// object's name, for the object.
 fn hints(
     read: &mut Declared,
     definition: &Definition,
@@ -281,25 +329,30 @@ fn hints(
     findings: &mut Vec<Diagnostic>,
 ) {
     let start = place.span.start;
-    let columns: Vec<(usize, String)> = column_names(&definition.text)
+    let head = header(&definition.text);
+    let named = head.objects.first().map_or(0, |name| name.span.end);
+    let columns: Vec<(usize, String)> = column_names(definition)
         .into_iter()
         .map(|(at, name)| (start + at, name))
         .collect();
     for token in tokens(text).filter(|token| token.kind == TokenKind::Comment) {
-        let words = token
+        let comment = token
             .span
             .of(text)
             .trim_start_matches(['-', '#', '!', '/', '*']);
-        let words = words.trim_end_matches("*/").trim();
-        let Some(old) = words.strip_prefix("housewright:renamed(") else {
+        let comment = comment.trim_end_matches("*/").trim();
+        let Some(was) = comment.strip_prefix("housewright:renamed(") else {
             continue;
         };
-        let old = old
+        let was = was
             .split(')')
             .next()
             .unwrap_or_default()
             .trim()
             .trim_matches('`');
+        let of_object = text
+            .get(start + named..token.span.start)
+            .is_none_or(|between| words(between).is_empty());
         let line = text
             .get(..token.span.start)
             .and_then(|before| before.rsplit('\n').next());
@@ -309,28 +362,36 @@ fn hints(
         } else {
             columns.iter().rev().find(|(at, _)| *at < token.span.start)
         };
-        let at = Location::within(&place.path, text, token.span);
-        match column {
-            Some((_, new)) if !old.is_empty() && old != new => {
-                let of_object = read.renames.entry(definition.name.clone()).or_default();
-                of_object.insert(old.to_owned(), (new.clone(), at));
-            }
-            _ => findings.push(
-                Diagnostic::new(Severity::Error, "renamed-what", "this names no column that has a new name")
-                    .at(Some(at))
-                    .help("put `-- housewright:renamed(old_name)` behind the column's line, or on a line of its own above it"),
-            ),
+        let column = column.filter(|_| !of_object).map(|(_, name)| name.clone());
+        let hint = Renamed {
+            object: definition.name.clone(),
+            was: was.to_owned(),
+            place: Location::within(&place.path, text, token.span),
+            column,
+        };
+        let is = hint.column.as_ref().unwrap_or(&hint.object);
+        if was.is_empty() || is == was || hint.column.is_none() && !of_object {
+            findings.push(
+                Diagnostic::new(Severity::Error, "renamed-what", "this names nothing that has a new name")
+                    .at(Some(hint.place))
+                    .help(
+                        "put `-- housewright:renamed(old_name)` behind the column's line, or on a line of its own above it; for a table, a view or \
+                         a dictionary above its CREATE",
+                    ),
+            );
+        } else {
+            read.renames.push(hint);
         }
     }
 }
 
-/// The columns of a CREATE and where they begin.
-fn column_names(sql: &str) -> Vec<(usize, String)> {
-    let words = words(sql);
-    let Some(open) = words
+/// The columns of a table and where they begin.
+fn column_names(definition: &Definition) -> Vec<(usize, String)> {
+    let words = words(&definition.text);
+    let open = words
         .iter()
-        .position(|word| word.kind == TokenKind::OpeningRoundBracket)
-    else {
+        .position(|word| word.kind == TokenKind::OpeningRoundBracket);
+    let Some(open) = open.filter(|_| definition.kind == DefinitionKind::Table) else {
         return Vec::new();
     };
     let mut begins = true;

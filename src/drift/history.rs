@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, Definitions, Kind, Object, query_tree, words};
 use crate::clickhouse::{Client, identifier};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::drift::bench::{Bench, StandIns, defines};
 use crate::drift::{Error, Step};
 use crate::lint::{Entry, History, Query, Reversal, Reverse, State, View, touched};
@@ -25,6 +25,10 @@ struct Replay<'b> {
     client: &'b Client,
     stand_ins: StandIns,
     state: State,
+    /// The statements that have no effect here: the version and the first byte.
+    left_out: BTreeSet<(u64, usize)>,
+    /// The objects of which it is not known what they should be; they are in no state.
+    unknown: BTreeSet<String>,
 }
 
 /// How the engine took a statement.
@@ -55,15 +59,24 @@ impl Bench {
             client: self.client(),
             stand_ins: StandIns::default(),
             state: State::new(self.client().database()),
+            left_out: BTreeSet::new(),
+            unknown: BTreeSet::new(),
         };
+        let mut doubts = Doubts::default();
         let mut index = 0;
-        for migration in migrations.iter() {
+        'all: for migration in migrations.iter() {
             let before = (replay.state.clone(), replay.stand_ins.clone());
+            let mut whole = true;
             for statement in &migration.up {
                 let Some(moment) = history.moments.get_mut(index) else {
-                    break;
+                    break 'all;
                 };
                 index += 1;
+                if let Some(names) = doubts.concern(migration, statement) {
+                    whole = false;
+                    replay.leave_out(migration, statement, names);
+                    continue;
+                }
                 moment.before = Some(replay.state.clone());
                 match replay.take(statement).await? {
                     Taken::Yes => {}
@@ -73,34 +86,153 @@ impl Bench {
                             .push((migration.location(statement.span), why));
                     }
                     Taken::Refused(why) => {
-                        history.refused = Some(refused(migration, statement, &why));
-                        return Ok((history, None));
+                        whole = false;
+                        let names = doubts.refused(migration, statement, why);
+                        replay.leave_out(migration, statement, names);
+                        continue;
                     }
                 }
                 moment.after = Some(replay.state.clone());
             }
-            if down {
+            let down_is_known = migration
+                .down
+                .iter()
+                .flat_map(|down| &down.statements)
+                .all(|statement| doubts.causes(statement).is_empty());
+            if down && whole && down_is_known {
                 let reverse = replay.there_and_back(migrations, migration, before).await?;
                 history.reversals.push(Reversal { migration, reverse });
             }
         }
-        let end = self.state(&replay.stand_ins).await?;
-        Ok((history, Some(end)))
+        if doubts.refused.is_empty() {
+            let end = self.state(&replay.stand_ins).await?;
+            return Ok((history, Some(end)));
+        }
+        history.refused = doubts.refused.into_iter().map(Doubt::told).collect();
+        history.unknown = replay.unknown;
+        Ok((history, None))
     }
 }
 
-fn refused(migration: &Migration, statement: &Statement, why: &str) -> Diagnostic {
-    Diagnostic::new(
-        Severity::Error,
-        "refused",
-        "the embedded ClickHouse refused this statement when the migrations were replayed",
-    )
-    .at(Some(migration.location(statement.span)))
-    .note(why)
-    .help("what stands behind it was judged by its text alone; the migrations have to be executable from nothing, one after the other")
+/// What is not known because the engine refused a statement: what that would have changed, and what needs this.
+#[derive(Default)]
+struct Doubts {
+    refused: Vec<Doubt>,
+    /// By the name of an object: the statements, by their number, that have to be mended before it is known.
+    causes: BTreeMap<String, BTreeSet<usize>>,
+    /// The statement that may have changed anything, so that nothing behind it is known.
+    all: Option<usize>,
+}
+
+/// A statement that the engine refused.
+struct Doubt {
+    location: Location,
+    why: String,
+    /// Those that were not executed because of it: where, and what they are.
+    behind: Vec<(Location, String)>,
+}
+
+impl Doubts {
+    /// The statements that have to be mended before it is known what another does.
+    fn causes(&self, statement: &Statement) -> BTreeSet<usize> {
+        if self.refused.is_empty() {
+            return BTreeSet::new();
+        }
+        let named = words(statement.sql());
+        let named = named.iter().flat_map(|word| [word.name(), word.string()]);
+        let causes = named.flatten().filter_map(|name| self.causes.get(&name));
+        self.all
+            .into_iter()
+            .chain(causes.flatten().copied())
+            .collect()
+    }
+
+    /// Whether a statement needs what is not known: then what it would change is not known either.
+    fn concern(
+        &mut self,
+        migration: &Migration,
+        statement: &Statement,
+    ) -> Option<BTreeSet<String>> {
+        let causes = self.causes(statement);
+        for cause in &causes {
+            if let Some(doubt) = self.refused.get_mut(*cause) {
+                let location = migration.location(statement.span);
+                doubt
+                    .behind
+                    .push((location, statement.header.label.clone()));
+            }
+        }
+        (!causes.is_empty()).then(|| self.doubt(statement, &causes))
+    }
+
+    fn refused(
+        &mut self,
+        migration: &Migration,
+        statement: &Statement,
+        why: String,
+    ) -> BTreeSet<String> {
+        let number = self.refused.len();
+        self.refused.push(Doubt {
+            location: migration.location(statement.span),
+            why,
+            behind: Vec::new(),
+        });
+        self.doubt(statement, &BTreeSet::from([number]))
+    }
+
+    fn doubt(&mut self, statement: &Statement, causes: &BTreeSet<usize>) -> BTreeSet<String> {
+        let Some(names) = touched(&statement.header) else {
+            self.all = self.all.or(causes.first().copied());
+            return BTreeSet::new();
+        };
+        for name in &names {
+            let known = self.causes.entry(name.clone()).or_default();
+            known.extend(causes);
+        }
+        names
+    }
+}
+
+impl Doubt {
+    fn told(self) -> Diagnostic {
+        const SHOWN: usize = 5;
+        let mut finding = Diagnostic::new(
+            Severity::Error,
+            "refused",
+            "the embedded ClickHouse refused this statement when the migrations were replayed",
+        )
+        .at(Some(self.location))
+        .note(self.why);
+        if !self.behind.is_empty() {
+            let mut places: Vec<String> = self
+                .behind
+                .iter()
+                .take(SHOWN)
+                .map(|(at, label)| format!("{}:{} {label}", at.path, at.line))
+                .collect();
+            if let Some(more) = self.behind.len().checked_sub(SHOWN).filter(|it| *it > 0) {
+                places.push(format!("and {more} more"));
+            }
+            finding = finding.note(format!(
+                "not executed because of it, and judged by the text alone: {}",
+                places.join(", ")
+            ));
+        }
+        finding.help("the migrations have to be executable from nothing, one after the other")
+    }
 }
 
 impl Replay<'_> {
+    /// A statement had no effect although it should: what it is about is not known from here on.
+    fn leave_out(&mut self, migration: &Migration, statement: &Statement, names: BTreeSet<String>) {
+        let key = (migration.version, statement.span.start);
+        self.left_out.insert(key);
+        for name in &names {
+            self.state.remove(name);
+        }
+        self.unknown.extend(names);
+    }
+
     async fn send(&mut self, statement: &Statement) -> Result<Taken, Error> {
         let sql = without_cluster(statement.sql(), &statement.header);
         let taken = self.execute(&sql).await?;
@@ -155,6 +287,8 @@ impl Replay<'_> {
         }
         let catalog = match &names {
             None => Catalog::read(self.client).await?,
+            // It is gone: nobody has to be asked.
+            Some(_) if is_drop_of_ours(header) => Catalog::default(),
             Some(names) => {
                 let names: Vec<String> = names.iter().cloned().collect();
                 Catalog::read_only(self.client, &names).await?
@@ -169,13 +303,7 @@ impl Replay<'_> {
         for name in &names {
             self.state.remove(name);
         }
-        for mut object in catalog.objects {
-            if object.name.starts_with(".inner") {
-                continue;
-            }
-            self.own_engine(&mut object);
-            self.state.put(Entry::new(object));
-        }
+        self.keep(catalog);
         for name in self.state.dependents(&names) {
             self.ask(&name).await?;
         }
@@ -258,64 +386,73 @@ impl Replay<'_> {
             return Ok(Reverse::Missing);
         };
         let after = (self.state.clone(), self.stand_ins.clone());
-        let mut reverse = Reverse::Inverse;
-        for statement in &down.statements {
-            if let Taken::Refused(why) = self.take_quietly(statement).await? {
-                reverse = Reverse::Refused(statement.span, why);
-                break;
-            }
-        }
-        if reverse == Reverse::Inverse {
+        let mut reverse = self.send_all(&down.statements).await?;
+        if reverse.is_none() {
+            self.see(&down.statements).await?;
             let differs = differences(&before, &self.state);
             if !differs.is_empty() {
-                reverse = Reverse::Differs(differs);
+                reverse = Some(Reverse::Differs(differs));
             }
         }
-        if reverse == Reverse::Inverse {
+        if reverse.is_none() {
             self.stand_ins = stand_ins_before;
-            for statement in &migration.up {
-                if let Taken::Refused(why) = self.take_quietly(statement).await? {
-                    reverse = Reverse::NoSecondTime(why);
-                    break;
-                }
-            }
+            reverse = match self.send_all(&migration.up).await? {
+                Some(Reverse::Refused(_, why)) => Some(Reverse::NoSecondTime(why)),
+                other => other,
+            };
         }
-        if reverse != Reverse::Inverse {
+        if reverse.is_some() {
             self.bench.clear().await?;
             self.stand_ins = StandIns::default();
             for other in migrations.up_to(migration.version).iter() {
                 for statement in &other.up {
-                    self.send(statement).await?;
+                    let key = (other.version, statement.span.start);
+                    if !self.left_out.contains(&key) {
+                        self.send(statement).await?;
+                    }
                 }
             }
         }
         (self.state, self.stand_ins) = after;
-        Ok(reverse)
+        Ok(reverse.unwrap_or(Reverse::Inverse))
     }
 
-    /// As [`Replay::take`], without asking about views.
-    async fn take_quietly(&mut self, statement: &Statement) -> Result<Taken, Error> {
-        let taken = self.send(statement).await?;
-        let Some(names) = touched(&statement.header) else {
-            let catalog = Catalog::read(self.client).await?;
-            self.state = State::new(self.client.database());
-            self.keep(catalog);
-            return Ok(taken);
-        };
-        if matches!(taken, Taken::Yes) && !names.is_empty() && defines(&statement.header) {
-            let names: Vec<String> = names.into_iter().collect();
-            let catalog = Catalog::read_only(self.client, &names).await?;
-            for name in &names {
-                self.state.remove(name);
+    /// Executes statements and looks at nothing; the one that was refused, if one was.
+    async fn send_all(&mut self, statements: &[Statement]) -> Result<Option<Reverse>, Error> {
+        for statement in statements {
+            if let Taken::Refused(why) = self.send(statement).await? {
+                return Ok(Some(Reverse::Refused(statement.span, why)));
             }
-            self.keep(catalog);
         }
-        Ok(taken)
+        Ok(None)
+    }
+
+    /// Reads again what statements may have changed, without asking about views.
+    async fn see(&mut self, statements: &[Statement]) -> Result<(), Error> {
+        let mut all: BTreeSet<String> = BTreeSet::new();
+        for statement in statements.iter().filter(|it| defines(&it.header)) {
+            let Some(names) = touched(&statement.header) else {
+                let catalog = Catalog::read(self.client).await?;
+                self.state = State::new(self.client.database());
+                self.keep(catalog);
+                return Ok(());
+            };
+            all.extend(names);
+        }
+        for name in &all {
+            self.state.remove(name);
+        }
+        if !all.is_empty() {
+            let names: Vec<String> = all.into_iter().collect();
+            self.keep(Catalog::read_only(self.client, &names).await?);
+        }
+        Ok(())
     }
 
     fn keep(&mut self, catalog: Catalog) {
         for mut object in catalog.objects {
-            if !object.name.starts_with(".inner") {
+            let known = !self.unknown.contains(&object.name);
+            if known && !object.name.starts_with(".inner") {
                 self.own_engine(&mut object);
                 self.state.put(Entry::new(object));
             }
@@ -323,29 +460,21 @@ impl Replay<'_> {
     }
 }
 
+/// Whether a statement drops an object of the database that it is executed in.
+fn is_drop_of_ours(header: &Header) -> bool {
+    ["DROP TABLE", "DROP VIEW", "DROP DICTIONARY"].contains(&header.label.as_str())
+        && header.objects.iter().all(|it| it.database.is_none())
+}
+
 /// What is another, in words.
 fn differences(should: &State, is: &State) -> Vec<String> {
-    let texts = |state: &State| -> BTreeMap<String, String> {
-        state
-            .entries()
-            .map(|entry| (entry.object.name.clone(), entry.object.create.clone()))
-            .collect()
-    };
-    let (should, is) = (texts(should), texts(is));
-    let mut differences = Vec::new();
-    for (name, text) in &should {
-        match is.get(name) {
-            None => differences.push(format!("`{name}` is gone")),
-            Some(other) if other != text => {
-                differences.push(format!("`{name}` was {}", change(text, other)));
-            }
-            Some(_) => {}
-        }
-    }
-    for name in is.keys().filter(|name| !should.contains_key(*name)) {
-        differences.push(format!("`{name}` is still there"));
-    }
-    differences
+    let differences = should.differences(is).into_iter();
+    let said = differences.map(|(name, should, is)| match (should, is) {
+        (Some(should), Some(is)) => format!("`{name}` was {}", change(should, is)),
+        (_, None) => format!("`{name}` is gone"),
+        (None, _) => format!("`{name}` is still there"),
+    });
+    said.collect()
 }
 
 /// The place at which two definitions part: `… was x, is y`.

@@ -13,7 +13,9 @@ use crate::diagnostic::Location;
 use crate::journal::{Journal, State, records};
 
 pub use crate::drift::bench::{Bench, Step};
-pub use crate::drift::files::{Change, ChangeKind, Declared, compare, declared, write};
+pub use crate::drift::files::{
+    Change, ChangeKind, Declared, Renamed, compare, declared, settle, write,
+};
 pub use crate::drift::prove::{Outcome, Unproven, lead};
 
 /// Why nothing can be said.

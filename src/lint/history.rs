@@ -1,5 +1,7 @@
 //! The migrations, and what there is after each of their statements.
 
+use std::collections::BTreeSet;
+
 use crate::diagnostic::{Diagnostic, Location};
 use crate::lint::State;
 use crate::migration::{Migration, Migrations};
@@ -12,7 +14,7 @@ pub struct Moment<'a> {
     pub migration: &'a Migration,
     /// It.
     pub statement: &'a Statement,
-    /// What there is before it; `None`: not known, because the engine refused something earlier.
+    /// What there is before it; `None`: not known, because it was not executed.
     pub before: Option<State>,
     /// What there is after it.
     pub after: Option<State>,
@@ -59,8 +61,10 @@ pub struct History<'a> {
     pub moments: Vec<Moment<'a>>,
     /// The down sections that were tried.
     pub reversals: Vec<Reversal<'a>>,
-    /// What stopped the replay.
-    pub refused: Option<Diagnostic>,
+    /// Statements that the engine refused. Each names those that were not executed because of it.
+    pub refused: Vec<Diagnostic>,
+    /// The objects of which it is not known what they are: those of refused statements, and what needs them. They are in no state.
+    pub unknown: BTreeSet<String>,
     /// Statements that the embedded engine cannot do although a server can: where, and why. What they make is not judged.
     pub beyond: Vec<(Location, String)>,
 }
@@ -84,7 +88,8 @@ impl<'a> History<'a> {
                 })
                 .collect(),
             reversals: Vec::new(),
-            refused: None,
+            refused: Vec::new(),
+            unknown: BTreeSet::new(),
             beyond: Vec::new(),
         }
     }

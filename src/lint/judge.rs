@@ -152,6 +152,12 @@ fn of_end<'a>(history: &'a History<'_>) -> Vec<(&'static Rule, Finding, Place<'a
         return all;
     };
     for entry in end.entries() {
+        if !end
+            .involved(&entry.object.name)
+            .is_disjoint(&history.unknown)
+        {
+            continue;
+        }
         for (rule, findings) in about(entry, end, rules()) {
             for finding in findings {
                 let name = &entry.object.name;

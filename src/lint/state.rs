@@ -12,7 +12,7 @@ use crate::sql::{Header, ObjectName};
 #[derive(Clone, Debug, Default)]
 pub struct State {
     database: String,
-    entries: BTreeMap<String, Arc<Entry>>,
+    entries: Arc<BTreeMap<String, Arc<Entry>>>,
 }
 
 /// An object.
@@ -63,7 +63,7 @@ impl State {
     pub(crate) fn new(database: &str) -> Self {
         Self {
             database: database.to_owned(),
-            entries: BTreeMap::new(),
+            entries: Arc::default(),
         }
     }
 
@@ -93,12 +93,34 @@ impl State {
     }
 
     pub(crate) fn put(&mut self, entry: Entry) {
-        self.entries
-            .insert(entry.object.name.clone(), Arc::new(entry));
+        Arc::make_mut(&mut self.entries).insert(entry.object.name.clone(), Arc::new(entry));
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.entries.remove(name);
+        if self.entries.contains_key(name) {
+            Arc::make_mut(&mut self.entries).remove(name);
+        }
+    }
+
+    /// The definitions of one that are not those of the other, by name: its own and the other's.
+    pub(crate) fn differences<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> Vec<(&'a str, Option<&'a str>, Option<&'a str>)> {
+        let text = |entry: &'a Arc<Entry>| entry.object.create.as_str();
+        let mut found = Vec::new();
+        for (name, entry) in &*self.entries {
+            match other.entries.get(name) {
+                Some(same) if Arc::ptr_eq(entry, same) || text(entry) == text(same) => {}
+                theirs => found.push((name.as_str(), Some(text(entry)), theirs.map(text))),
+            }
+        }
+        for (name, entry) in &*other.entries {
+            if !self.entries.contains_key(name) {
+                found.push((name.as_str(), None, Some(text(entry))));
+            }
+        }
+        found
     }
 
     /// The views that read or write one of the objects, directly or through other views; and those of the objects that are views.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::catalog::{Definition, DefinitionKind, Difference};
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::diff::{Refusal, Statement};
-use crate::drift::{Outcome, Unproven};
+use crate::drift::{Change, Outcome, Unproven};
 use crate::report::{BAD, GOOD, JSON_VERSION, QUIET, STRONG, WAITING, count, lines, styled};
 
 /// What was written.
@@ -18,14 +18,23 @@ pub struct Written<'a> {
     pub path: &'a Utf8Path,
     /// Whether statements that destroy data are in force there.
     pub allowed: bool,
+    /// The files of `schema/current/` that were laid out anew.
+    pub laid_out: &'a [Change],
 }
 
-fn word(difference: &Difference) -> &'static str {
+fn word(outcome: &Outcome, difference: &Difference) -> &'static str {
     match difference {
+        _ if was(outcome, difference).is_some() => "renamed",
         Difference::Missing(_) => "gone",
         Difference::Extra(_) => "new",
         Difference::Different { .. } => "changed",
     }
+}
+
+/// The name that an object had.
+fn was<'a>(outcome: &'a Outcome, difference: &Difference) -> Option<&'a str> {
+    let name = &difference.object().name;
+    outcome.renamed.get(name).map(String::as_str)
 }
 
 fn is_of(statement: &Statement, object: &Definition) -> bool {
@@ -51,10 +60,11 @@ pub fn human(outcome: &Outcome, directory: &Utf8Path, written: Option<Written<'_
         let object = difference.object();
         let _ = writeln!(
             text,
-            "\n{}  {} {}",
-            styled(STRONG, word(difference)),
+            "\n{}  {} {}{}",
+            styled(STRONG, word(outcome, difference)),
             object.kind.label(),
-            styled(STRONG, &object.name)
+            styled(STRONG, &object.name),
+            was(outcome, difference).map_or_else(String::new, |was| format!(", until now {was}"))
         );
         let of_object = |statement: &&Statement| is_of(statement, object);
         for statement in outcome.diff.safe.iter().filter(of_object) {
@@ -134,8 +144,15 @@ fn end(outcome: &Outcome, written: Option<Written<'_>>) -> String {
             if late == 1 { "it" } else { "them" },
         );
     }
-    if written.is_some() {
-        text.push_str("  read it, `housewright apply`, and let `housewright dump --write` lay the files out anew\n");
+    if let Some(written) = written {
+        if !written.laid_out.is_empty() {
+            let files = count(written.laid_out.len(), "file");
+            let _ = writeln!(text, "  laid out anew, as `dump --write` does: {files}");
+        }
+        if late > 0 && !written.allowed {
+            text.push_str("  files that wait for what is commented out stay as they are\n");
+        }
+        text.push_str("  read it, and `housewright apply`\n");
     }
     text
 }
@@ -150,6 +167,7 @@ struct Json<'a> {
     refused: Vec<JsonRefusal<'a>>,
     compared_as_text: &'a [String],
     written: Option<&'a Utf8Path>,
+    laid_out: Vec<&'a Utf8Path>,
 }
 
 #[derive(Serialize)]
@@ -157,6 +175,7 @@ struct JsonObject<'a> {
     name: &'a str,
     kind: &'a str,
     change: &'a str,
+    was: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -204,7 +223,8 @@ pub fn json(outcome: &Outcome, directory: &Utf8Path, written: Option<Written<'_>
             .map(|difference| JsonObject {
                 name: &difference.object().name,
                 kind: difference.object().kind.label(),
-                change: word(difference),
+                change: word(outcome, difference),
+                was: was(outcome, difference),
             })
             .collect(),
         up: statements([&outcome.diff.safe, &outcome.diff.late]),
@@ -226,6 +246,10 @@ pub fn json(outcome: &Outcome, directory: &Utf8Path, written: Option<Written<'_>
             .collect(),
         compared_as_text: &outcome.as_text,
         written: written.map(|written| written.path),
+        laid_out: written.map_or_else(Vec::new, |written| {
+            let changes = written.laid_out.iter();
+            changes.map(|change| change.path.as_path()).collect()
+        }),
     })
 }
 
