@@ -111,21 +111,24 @@ impl World {
         command
     }
 
-    /// `apply` without anybody in its way.
-    fn finish(&self, database: &str) -> String {
+    /// `apply` without anybody in its way: what it said.
+    fn finish(&self, database: &str) -> Result<String, String> {
         let output = self.apply(self.url(), database).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{said}");
-        said
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(said)
+        }
     }
 
-    /// Runs `apply` until a request is held, and strikes. False if the run came to its end.
+    /// Runs `apply` until a request is held, and strikes. False if the run came to its end; what it said if that is a bad one.
     async fn strike(
         &mut self,
         victim: Victim,
         pause: Duration,
         fate: impl Fn(&Request) -> Fate + Send + Sync + 'static,
-    ) -> bool {
+    ) -> Result<bool, String> {
         let proxy = Proxy::start(self.url(), fate);
         let mut child = self.apply(&proxy.url, "crash").spawn().unwrap();
         let begun = std::time::Instant::now();
@@ -133,8 +136,11 @@ impl World {
             if let Some(status) = child.try_wait().unwrap() {
                 let output = child.wait_with_output().unwrap();
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
-                assert!(status.success(), "{said}");
-                return false;
+                return if status.success() {
+                    Ok(false)
+                } else {
+                    Err(said)
+                };
             }
             assert!(begun.elapsed() < PATIENCE, "no request came to be held");
         }
@@ -156,7 +162,7 @@ impl World {
         self.strikes += 1;
         // As the lease would, a minute later.
         journal::unlock(&self.client("crash")).await.unwrap();
-        true
+        Ok(true)
     }
 }
 
@@ -181,107 +187,160 @@ async fn end_state(client: &Client) -> String {
     .await
 }
 
-/// Strikes each statement once; what was struck has to end as what was not.
-async fn pass(world: &mut World, name: &str, strike: impl Fn(usize) -> (Point, Victim)) {
+/// A chain of crashes; how what it ends with differs from what nobody struck.
+async fn chain(
+    world: &mut World,
+    name: &str,
+    points: &mut dyn Iterator<Item = Strike>,
+) -> Vec<String> {
     let before = world.strikes;
     world.make("crash").await;
-    for number in 1..=statements() {
-        let (point, victim) = strike(number);
-        let pause = match point {
-            Point::During => Duration::from_millis(number as u64 * 7 % 40),
-            _ => Duration::ZERO,
-        };
+    let mut differences = Vec::new();
+    for Strike {
+        victim,
+        pause,
+        fate,
+        last,
+    } in points
+    {
+        match world.strike(victim, pause, fate).await {
+            Ok(true) => {}
+            Ok(false) if last => break,
+            Ok(false) => differences.push("a statement was never sent".to_owned()),
+            Err(said) => {
+                differences.push(said);
+                break;
+            }
+        }
+    }
+    if differences.is_empty() {
+        differences.extend(compare(world).await);
+    }
+    world
+        .client("default")
+        .execute(&Query::new("DROP DATABASE crash SYNC"))
+        .await
+        .unwrap();
+    support::say(&format!(
+        "crash: {name}: {} strikes, {} differences",
+        world.strikes - before,
+        differences.len()
+    ));
+    differences
+        .into_iter()
+        .map(|difference| format!("{name}: {difference}"))
+        .collect()
+}
+
+/// When to strike, and whom.
+struct Strike {
+    victim: Victim,
+    pause: Duration,
+    fate: Box<dyn Fn(&Request) -> Fate + Send + Sync>,
+    /// Whether the run may come to its end instead.
+    last: bool,
+}
+
+/// Each statement is struck once.
+fn each_statement(choose: impl Fn(usize) -> (Point, Victim)) -> impl Iterator<Item = Strike> {
+    (1..=statements()).map(move |number| {
+        let (point, victim) = choose(number);
         let id = format!("-0001-{number}");
-        let struck = world
-            .strike(victim, pause, move |request| match request.query_id() {
+        Strike {
+            victim,
+            pause: match point {
+                Point::During => Duration::from_millis(number as u64 * 7 % 40),
+                _ => Duration::ZERO,
+            },
+            fate: Box::new(move |request| match request.query_id() {
                 Some(query) if query.ends_with(&id) => match point {
                     Point::Before => Fate::HoldBefore,
                     Point::During => Fate::HoldDuring,
                     Point::After => Fate::HoldAfter,
                 },
                 _ => Fate::Pass,
-            })
-            .await;
-        assert!(struck, "{name}: statement {number} was never sent");
-    }
-    compare(world, name).await;
-    support::say(&format!(
-        "crash: {name}: {} statements struck, 0 differences",
-        world.strikes - before
-    ));
+            }),
+            last: false,
+        }
+    })
 }
 
-async fn compare(world: &World, name: &str) {
-    world.finish("crash");
+/// Each run is killed at one request more than the last, before it or after it, until one comes to its end.
+fn each_request() -> impl Iterator<Item = Strike> {
+    (1..).flat_map(|number| {
+        [Fate::HoldBefore, Fate::HoldAfter].map(|hold| Strike {
+            victim: Victim::Tool,
+            pause: Duration::ZERO,
+            fate: Box::new(move |request| {
+                if request.number == number {
+                    hold
+                } else {
+                    Fate::Pass
+                }
+            }),
+            last: true,
+        })
+    })
+}
+
+/// How the end of a chain differs from an undisturbed run's.
+async fn compare(world: &World) -> Vec<String> {
+    let mut differences: Vec<String> = world.finish("crash").err().into_iter().collect();
     let (is, should) = (world.client("crash"), world.client("undisturbed"));
-    same(&everything(&is).await, &everything(&should).await, name);
-    same(&end_state(&is).await, &end_state(&should).await, name);
-    assert!(
-        world.finish("crash").is_empty(),
-        "{name}: nothing is left to do"
-    );
-    is.in_database("default")
-        .execute(&Query::new("DROP DATABASE crash SYNC"))
-        .await
-        .unwrap();
+    differences.extend(difference(
+        &everything(&is).await,
+        &everything(&should).await,
+    ));
+    differences.extend(difference(&end_state(&is).await, &end_state(&should).await));
+    match world.finish("crash") {
+        Ok(said) | Err(said) if !said.is_empty() => {
+            differences.push(format!("something was left to do: {said}"));
+        }
+        _ => {}
+    }
+    differences
 }
 
-fn same(is: &str, should: &str, name: &str) {
-    let other: Vec<String> = is
+fn difference(is: &str, should: &str) -> Option<String> {
+    let lines: Vec<String> = should
         .lines()
-        .zip(should.lines())
-        .filter(|(is, should)| is != should)
-        .map(|(is, should)| format!("- {should}\n+ {is}"))
+        .filter(|line| !is.lines().any(|other| other == *line))
+        .map(|line| format!("- {line}"))
+        .chain(
+            is.lines()
+                .filter(|line| !should.lines().any(|other| other == *line))
+                .map(|line| format!("+ {line}")),
+        )
         .collect();
-    assert!(is == should, "{name}:\n{}", other.join("\n"));
+    (is != should).then(|| lines.join("\n"))
 }
 
 #[tokio::test]
 async fn killed_anywhere_it_ends_as_if_nobody_had_killed_it() {
     let mut world = World::new();
     world.make("undisturbed").await;
-    world.finish("undisturbed");
+    world.finish("undisturbed").unwrap();
     let points = [Point::Before, Point::During, Point::After];
     let victims = [Victim::Tool, Victim::Engine, Victim::Both];
-    if !support::full() {
-        let mixed = |number: usize| (points[number % 3], victims[number / 3 % 3]);
-        pass(&mut world, "mixed", mixed).await;
-        return;
-    }
-    for victim in victims {
-        for point in points {
-            let name = format!("{victim:?} {point:?}");
-            pass(&mut world, &name, |_| (point, victim)).await;
-        }
-    }
-    every_request(&mut world).await;
-    support::say(&format!(
-        "crash: {} strikes in all, 0 differences",
-        world.strikes
-    ));
-}
-
-/// Each run is killed at one request more than the last, before it or after it, until one comes to its end.
-async fn every_request(world: &mut World) {
-    let before = world.strikes;
-    world.make("crash").await;
-    'runs: for number in 1.. {
-        for hold in [Fate::HoldBefore, Fate::HoldAfter] {
-            let fate = move |request: &Request| {
-                if request.number == number {
-                    hold
-                } else {
-                    Fate::Pass
-                }
-            };
-            if !world.strike(Victim::Tool, Duration::ZERO, fate).await {
-                break 'runs;
+    let mut differences = Vec::new();
+    if support::full() {
+        for victim in victims {
+            for point in points {
+                let name = format!("{victim:?} {point:?}");
+                let mut strikes = each_statement(|_| (point, victim));
+                differences.extend(chain(&mut world, &name, &mut strikes).await);
             }
         }
+        differences.extend(chain(&mut world, "every request", &mut each_request()).await);
+    } else {
+        let mixed = |number: usize| (points[number % 3], victims[number / 3 % 3]);
+        differences.extend(chain(&mut world, "mixed", &mut each_statement(mixed)).await);
     }
-    compare(world, "every request").await;
     support::say(&format!(
-        "crash: every request: {} runs struck, 0 differences",
-        world.strikes - before
+        "crash: {} statements, {} strikes in all, {} differences",
+        statements(),
+        world.strikes,
+        differences.len()
     ));
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }

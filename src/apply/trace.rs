@@ -11,7 +11,7 @@ use crate::sql::ObjectName;
 pub(super) struct Found {
     pub(super) what: &'static str,
     pub(super) sign: Sign,
-    /// Copies of parts that a statement made before it was torn off: `ALTER TABLE … DROP PART …`.
+    /// Copies of parts that a statement made before it was torn off: `ALTER TABLE … DROP PART …`, `… DROP DETACHED PART …`.
     pub(super) debris: Vec<String>,
 }
 
@@ -46,6 +46,14 @@ pub(super) fn find(
             "the rows that it takes away",
             taken(mark, seen, partition.as_deref()),
         ),
+        Trace::Detached(partition) => {
+            let wanted = Some(partition.as_str());
+            Found {
+                what: "the rows that it takes away",
+                sign: taken(mark, seen, wanted),
+                debris: mark.map_or_else(Vec::new, |mark| clones(table, mark, seen, wanted)),
+            }
+        }
         Trace::Moved(partition, to) => {
             let wanted = Some(partition.as_str());
             let target = now.get(&key(to));
@@ -117,6 +125,26 @@ fn taken(mark: Option<&TableMark>, seen: &Seen, wanted: Option<&str>) -> Sign {
         }
         _ => Sign::Unseen,
     }
+}
+
+/// Detached parts that were made from parts which are all still there, as statements that remove them. DETACH PARTITION clones a partition's
+/// parts before it takes them away. If a single row of the partition is missing, nothing is called a clone.
+fn clones(table: &Key, then: &TableMark, seen: &Seen, wanted: Option<&str>) -> Vec<String> {
+    if then.remaining(seen, wanted) != then.rows(wanted) {
+        return Vec::new();
+    }
+    let new = seen.detached.iter().filter(|part| {
+        !then.detached.contains(&part.name) && then.had_block(part.blocks(), wanted)
+    });
+    new.map(|part| {
+        format!(
+            "ALTER TABLE {}.{} DROP DETACHED PART {} SETTINGS allow_drop_detached = 1",
+            identifier(&table.0),
+            identifier(&table.1),
+            literal(&part.name)
+        )
+    })
+    .collect()
 }
 
 /// The parts of a partition that are among these as well, as statements that take them away.
@@ -274,11 +302,10 @@ fn attached(partition: &str, then: Option<&TableMark>, now: &Seen) -> Sign {
     if had == 0 {
         return Sign::Unseen;
     }
-    if let Some(half) = now
-        .detached
-        .iter()
-        .find(|part| part.name.starts_with("attaching_"))
-    {
+    if let Some(half) = now.detached.iter().find(|part| {
+        part.name.starts_with("attaching_")
+            && then.is_none_or(|then| !then.detached.contains(&part.name))
+    }) {
         return Sign::Neither(vec![format!(
             "the detached part `{}` was being attached when the server ended (partition {})",
             half.name,

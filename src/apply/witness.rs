@@ -83,6 +83,18 @@ pub(super) struct Mark {
     rows: u64,
 }
 
+impl Mark {
+    /// Whether it is the partition that a statement writes as `wanted`.
+    fn is(&self, wanted: &str, id: &str) -> bool {
+        let text = if self.partition.is_empty() {
+            id
+        } else {
+            &self.partition
+        };
+        is_partition(wanted, id, text)
+    }
+}
+
 /// A table now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
@@ -338,16 +350,18 @@ impl TableMark {
     pub(super) fn rows(&self, wanted: Option<&str>) -> u64 {
         self.partitions
             .iter()
-            .filter(|(id, mark)| {
-                let text = if mark.partition.is_empty() {
-                    id
-                } else {
-                    &mark.partition
-                };
-                wanted.is_none_or(|wanted| is_partition(wanted, id, text))
-            })
+            .filter(|(id, mark)| wanted.is_none_or(|wanted| mark.is(wanted, id)))
             .map(|(_, mark)| mark.rows)
             .sum()
+    }
+
+    /// Whether a block, given with its partition's id, was there then, in this partition.
+    pub(super) fn had_block(&self, block: Option<(&str, i64)>, wanted: Option<&str>) -> bool {
+        block.is_some_and(|(id, block)| {
+            self.partitions.get(id).is_some_and(|mark| {
+                block <= mark.block && wanted.is_none_or(|wanted| mark.is(wanted, id))
+            })
+        })
     }
 
     /// The rows of a partition that were there then and still are.
@@ -355,6 +369,25 @@ impl TableMark {
         let old = seen.live(wanted).filter(|part| !self.is_new(part));
         old.map(|part| part.rows).sum()
     }
+}
+
+impl Detached {
+    /// Its partition's id and its last block, if its name is that of a part, without a word before it.
+    pub(super) fn blocks(&self) -> Option<(&str, i64)> {
+        let mut words = self.name.split('_');
+        let (partition, _min, max, _level) = (
+            words.next()?,
+            number(words.next()?)?,
+            number(words.next()?)?,
+            number(words.next()?)?,
+        );
+        let mutation = words.next().map(number);
+        (words.next().is_none() && mutation != Some(None)).then_some((partition, max))
+    }
+}
+
+fn number(text: &str) -> Option<i64> {
+    text.parse().ok()
 }
 
 impl Seen {

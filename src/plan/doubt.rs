@@ -32,6 +32,8 @@ pub enum Trace {
     Added,
     /// The rows of a partition, or all rows, are gone.
     Taken(Option<String>),
+    /// The rows of a partition are in detached parts.
+    Detached(String),
     /// The rows of a partition are in another table.
     Moved(String, ObjectName),
     /// The rows of another table's partition are there too.
@@ -208,8 +210,12 @@ impl Traces {
                 leave(Trace::Mutation);
                 command.words == "CLEAR COLUMN"
             }
-            "DROP PARTITION" | "DETACH PARTITION" => {
+            "DROP PARTITION" => {
                 leave(Trace::Taken(Some(partition)));
+                true
+            }
+            "DETACH PARTITION" => {
+                leave(Trace::Detached(partition));
                 true
             }
             "ATTACH PARTITION" => {
