@@ -6,8 +6,10 @@ mod back;
 mod basis;
 mod doubt;
 mod effect;
+mod partition;
 mod refusal;
 mod step;
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +22,9 @@ use crate::sql::{Allowance, allowance, header};
 pub use crate::plan::back::Reach;
 pub use crate::plan::basis::Basis;
 pub use crate::plan::doubt::{Findings, Log, Sign, Trace, Traces, Verdict, decide};
-pub use crate::plan::effect::Effect;
+pub use crate::plan::effect::{Effect, deleted};
+pub use crate::plan::partition::is_partition;
+pub use crate::plan::refusal::unsettleable;
 use crate::plan::refusal::{destructive, in_doubt, rebuilding, refusal, unfinished};
 pub use crate::plan::step::{Direction, Doubt, Step};
 
@@ -184,7 +188,7 @@ impl Plan {
 
     /// Says of each statement what it does to what is on the target, and refuses those that destroy data and are not allowed to.
     pub fn weigh(&mut self, holdings: &Holdings, allow_destructive: bool) {
-        let mut world = effect::World::of(holdings);
+        let mut world = world::World::of(holdings);
         self.destructive.clear();
         for step in &mut self.steps {
             let effect = world.execute(&step.sql);

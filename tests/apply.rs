@@ -14,6 +14,7 @@ use housewright::journal::{self, Journal, Lock, LockError};
 use housewright::migration::Migrations;
 use housewright::plan::{Options, Plan, State};
 use support::proxy::{Fate, Proxy};
+use support::sandbox::{Sandbox, snapshot};
 use support::{database, engine, execute, owner, schema, table, through};
 
 async fn run(
@@ -361,4 +362,100 @@ async fn an_answer_that_never_came_leaves_its_statement_in_doubt() {
         let two = "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'two'";
         assert_eq!(table(&client, two).await, there, "{fate:?}");
     }
+}
+
+#[tokio::test]
+async fn a_mutation_that_cannot_go_on_is_the_error_until_somebody_stops_it() {
+    let client = database("apply_mutation").await;
+    let sandbox = Sandbox::new();
+    let migration = |value: &str| {
+        let text = format!(
+            "-- migrate:up\nCREATE TABLE t (a UInt64, s String) ENGINE = MergeTree ORDER BY a;\nINSERT INTO t SELECT number, 'x' FROM numbers(10);\nALTER TABLE t UPDATE s = {value} WHERE a = 5;\nALTER TABLE t ADD COLUMN b UInt8;\n"
+        );
+        sandbox.migration("0001_t.sql", &text);
+        sandbox.run(&["repair", "-q"]);
+    };
+    migration("toString(toUInt8(s))");
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: false
+    exit_code: 3
+    ----- stdout -----
+
+    ----- stderr -----
+      0001_t 1/4  CREATE TABLE t  [DURATION]
+      0001_t 2/4  INSERT INTO … SELECT t  [DURATION]
+    error[mutation]: the mutation that statement 3 of 0001_t began cannot go on
+     --> schema/migrations/0001_t.sql:4:1
+      |
+    4 | ALTER TABLE t UPDATE s = toString(toUInt8(s)) WHERE a = 5;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: ClickHouse says of mutation_2.txt on `t`: Code: 6. DB::Exception: Cannot parse string 'x' as UInt8: syntax error at begin of string. Note: there are toUInt8OrZero and toUInt8OrNull functions, which returns zero/NULL instead of throwing exception: while executing 'FUNCTION if(equals(a, 5_UInt8) :: 5, _CAST(toString(toUInt8(s)), 'String'_String) :: 4, s :: 1) -> if(equals(a, 5_UInt8), _CAST(toString(toUInt8(s)), 'String'_String), s) String : 2'. (CANNOT_PARSE_TEXT) (version 26.7.2.1)
+      = note: the server tries again by itself until it succeeds or is told to stop
+      = note: 2 statements executed before it in this run, and recorded; of 0001_t 2 of 4 are done
+      = help: mend the cause and `apply` again, which waits for it; or stop it (KILL MUTATION WHERE database = 'apply_mutation' AND table = 't' AND mutation_id = 'mutation_2.txt'), correct the statement, and `apply` again
+    ");
+    // It goes on for as long as it is not stopped, and so does whoever waits for it.
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: false
+    exit_code: 3
+    ----- stdout -----
+
+    ----- stderr -----
+    error[mutation]: the mutation that statement 3 of 0001_t began cannot go on
+    --> 0001_t (as the journal has it):1:1
+     = note: ClickHouse says of mutation_2.txt on `t`: Code: 6. DB::Exception: Cannot parse string 'x' as UInt8: syntax error at begin of string. Note: there are toUInt8OrZero and toUInt8OrNull functions, which returns zero/NULL instead of throwing exception: while executing 'FUNCTION if(equals(a, 5_UInt8) :: 5, _CAST(toString(toUInt8(s)), 'String'_String) :: 4, s :: 1) -> if(equals(a, 5_UInt8), _CAST(toString(toUInt8(s)), 'String'_String), s) String : 2'. (CANNOT_PARSE_TEXT) (version 26.7.2.1)
+     = note: the server tries again by itself until it succeeds or is told to stop
+     = note: nothing was executed in this run; of 0001_t 2 of 4 are done
+     = help: mend the cause and `apply` again, which waits for it; or stop it (KILL MUTATION WHERE database = 'apply_mutation' AND table = 't' AND mutation_id = 'mutation_2.txt'), correct the statement, and `apply` again
+    ");
+    execute(
+        &client,
+        "KILL MUTATION WHERE database = currentDatabase() AND table = 't' SYNC",
+    )
+    .await;
+    migration("'y'");
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    apply_mutation on http://[ADDRESS]/: 2 statements executed in [DURATION]
+
+    ----- stderr -----
+    statement 3 of 0001_t had broken off: the mutations are as before it; it is executed again
+      0001_t 3/4  ALTER TABLE … UPDATE t  [DURATION]
+      0001_t 4/4  ALTER TABLE … ADD COLUMN t  [DURATION]
+    ");
+    assert_eq!(
+        table(&client, "SELECT groupArray(a) AS a FROM t WHERE s = 'y'").await,
+        "[5]"
+    );
+}
+
+#[tokio::test]
+async fn a_mutation_that_is_under_way_on_a_table_is_told_before_anything_starts() {
+    let client = database("apply_busy").await;
+    for sql in [
+        "CREATE TABLE t (a UInt64, s String) ENGINE = MergeTree ORDER BY a",
+        "INSERT INTO t SELECT number, 'x' FROM numbers(10)",
+        "ALTER TABLE t UPDATE s = toString(toUInt8(s)) WHERE a = 5 SETTINGS mutations_sync = 0",
+    ] {
+        execute(&client, sql).await;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.migration(
+        "0001_b.sql",
+        "-- migrate:up\nALTER TABLE t ADD COLUMN b UInt8;\n",
+    );
+    sandbox.run(&["repair", "-q"]);
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    apply_busy on http://[ADDRESS]/: 1 statement executed in [DURATION]
+
+    ----- stderr -----
+    a mutation is under way on `t` already: mutation_2.txt (UPDATE s = toString(toUInt8(s)) WHERE a = 5), 1 part left
+      0001_b 1/1  ALTER TABLE … ADD COLUMN t  [DURATION]
+    ");
 }

@@ -103,14 +103,14 @@ async fn what_differs_is_shown_and_adopted_only_by_force() {
      |
      = note: the migrations make: CREATE VIEW both ( `a` UInt64 ) AS SELECT a FROM first UNION ALL SELECT a FROM second
 
-    error[object-differs]: `second` is not what the migrations make
-     |
-     = note: in the database: CREATE TABLE second ( `a` UInt64 , `b` String ) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192
-     = note: the migrations:  CREATE TABLE second ( `a` UInt64 ) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192
-
     error[object-unknown]: `extra` is in the database, and no migration makes it
      |
      = note: it is: CREATE TABLE extra ( `x` UInt8 ) ENGINE = Memory
+
+    error[object-differs]: `second` is not what the migrations make
+     |
+     = note: in the database: CREATE TABLE second ( `a` UInt64, `b` String ) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192
+     = note: the migrations:  CREATE TABLE second ( `a` UInt64 ) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192
      = help: nothing was written; mend the database or the files, name another version, or adopt it as it is with `housewright baseline --to 2 --force`
     ");
     assert_eq!(
@@ -129,14 +129,14 @@ async fn what_differs_is_shown_and_adopted_only_by_force() {
      |
      = note: the migrations make: CREATE VIEW both ( `a` UInt64 ) AS SELECT a FROM first UNION ALL SELECT a FROM second
 
-    warning[object-differs]: `second` is not what the migrations make
-     |
-     = note: in the database: CREATE TABLE second ( `a` UInt64 , `b` String ) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192
-     = note: the migrations:  CREATE TABLE second ( `a` UInt64 ) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192
-
     warning[object-unknown]: `extra` is in the database, and no migration makes it
      |
      = note: it is: CREATE TABLE extra ( `x` UInt8 ) ENGINE = Memory
+
+    warning[object-differs]: `second` is not what the migrations make
+     |
+     = note: in the database: CREATE TABLE second ( `a` UInt64, `b` String ) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192
+     = note: the migrations:  CREATE TABLE second ( `a` UInt64 ) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192
     ");
     snapshot!(sandbox.on(&client, &["status", "--check"]), @"
     success: true

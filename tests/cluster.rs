@@ -273,6 +273,42 @@ async fn what_is_applied_is_applied_everywhere_and_can_be_seen_from_everywhere()
         ["2", "2", "2"]
     );
 
+    // A replica that is away gets an ALTER when it is back (341), and is waited for as well.
+    sandbox.migration("0005_alter.sql", "-- migrate:up\nALTER TABLE events ADD COLUMN late UInt8;\n-- migrate:down\nALTER TABLE events DROP COLUMN late;\n");
+    sandbox.run(&["repair", "-q"]);
+    cluster.nodes[1].kill();
+    let run = on(&sandbox, "cluster", &["apply"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    let column = "SELECT count() AS n FROM system.columns WHERE database = 'shop' AND table = 'events' AND name = 'late'";
+    while table(&cluster.nodes[0].alone("shop"), column).await == "0" {
+        assert!(begun.elapsed() < Duration::from_mins(4));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(18)).await;
+    cluster.nodes[1].restart().await;
+    let output = run.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("0005_alter 1/1  waiting for "), "{said}");
+    assert_eq!(
+        on_every_server(&cluster, "shop", column).await,
+        ["1", "1", "1"]
+    );
+    sandbox.run(&[
+        "rollback",
+        "--target",
+        "cluster",
+        "--to",
+        "4",
+        "--allow-destructive",
+        "-q",
+    ]);
+    fs_err::remove_file(sandbox.path("schema/migrations/0005_alter.sql")).unwrap();
+
     // Without Keeper nothing is begun; when it is back, everything goes on.
     sandbox.migration("0005_last.sql", "-- migrate:up\nCREATE VIEW last AS SELECT a FROM shop.away;\n-- migrate:down\nDROP TABLE last;\n");
     sandbox.run(&["repair", "-q"]);

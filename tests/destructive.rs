@@ -153,6 +153,40 @@ DROP DATABASE destructive_names;"
 }
 
 #[tokio::test]
+async fn what_goes_of_a_table_is_its_partition_or_the_rows_that_match() {
+    insta::assert_snapshot!(
+        effects(
+            "destructive_parts",
+            "DELETE FROM full WHERE id % 4 = 0;
+ALTER TABLE full DELETE WHERE id < 20;
+ALTER TABLE full DROP PARTITION 7;
+ALTER TABLE full REPLACE PARTITION 1 FROM empty;
+ALTER TABLE full DROP PARTITION ID '1';
+CREATE TABLE half AS full;
+ALTER TABLE full MOVE PARTITION 0 TO TABLE half;
+ALTER TABLE full DROP PARTITION ALL;
+ALTER TABLE full DROP DETACHED PARTITION ALL;
+DROP TABLE half;
+ALTER TABLE sums DELETE WHERE nowhere = 1;
+EXCHANGE TABLES sums AND empty;
+CREATE OR REPLACE MATERIALIZED VIEW sums_mv TO sums AS SELECT id, sum(a) AS a FROM full GROUP BY id;
+CREATE OR REPLACE MATERIALIZED VIEW inner_mv TO empty AS SELECT id FROM full;"
+        )
+        .await
+    );
+    insta::assert_snapshot!(
+        effects(
+            "destructive_rows",
+            "ALTER TABLE full DELETE WHERE id < 20;
+ALTER TABLE sums DELETE WHERE id = 5000;
+DELETE FROM empty WHERE id = 1;
+DELETE FROM new WHERE id = 1;"
+        )
+        .await
+    );
+}
+
+#[tokio::test]
 async fn nothing_is_destroyed_unless_somebody_wrote_that_it_may_be() {
     let up = "CREATE TABLE before (a UInt8) ENGINE = Memory;\nDROP TABLE full;\n";
     let (client, dir, migrations) = filled("destructive_refused", up).await;

@@ -11,10 +11,11 @@ use std::sync::atomic::AtomicBool;
 use camino_tempfile::Utf8TempDir;
 use housewright::apply::{Event, FailureKind, Outcome, Task, Work, perform};
 use housewright::clickhouse::Client;
+use housewright::config::Server;
 use housewright::migration::Migrations;
 use housewright::plan::Options;
 use support::proxy::{Fate, Proxy};
-use support::{bench, database, engine, everything, owner, through};
+use support::{bench, database, engine, everything, execute, owner, table, through};
 
 struct Told {
     outcome: Result<Outcome, FailureKind>,
@@ -105,4 +106,128 @@ async fn every_statement_is_settled_with_and_without_its_effect() {
         );
     }
     insta::assert_snapshot!(report);
+}
+
+/// Breaks the INSERT of this number off, in the way of `fate`; then the server's log says `logged` of it.
+async fn broken_off(
+    server: &Server,
+    migrations: &Migrations,
+    number: u32,
+    fate: Fate,
+    logged: &str,
+) -> Told {
+    let proxy = Proxy::start(&server.url, move |request| match request.query_id() {
+        Some(id) if id.ends_with(&format!("-0001-{number}")) => fate,
+        _ => Fate::Pass,
+    });
+    let behind = Server {
+        url: proxy.url.clone(),
+        ..server.clone()
+    };
+    let told = run(&Client::new(&behind, "logged").unwrap(), migrations).await;
+    assert!(
+        matches!(told.outcome, Err(FailureKind::InDoubt { .. })),
+        "{:?}",
+        told.outcome
+    );
+    log(&Client::new(server, "logged").unwrap(), logged).await;
+    told
+}
+
+/// What a server's log would say of the statement that was begun last.
+async fn log(client: &Client, says: &str) {
+    if !says.is_empty() {
+        execute(client, &format!("INSERT INTO system.query_log (type, query_id) SELECT '{says}', query_id FROM housewright_journal ORDER BY position DESC LIMIT 1")).await;
+    }
+}
+
+/// The embedded engine keeps no log, and takes a table of that name for one.
+#[tokio::test]
+async fn where_the_server_keeps_a_log_the_log_decides() {
+    let server = support::another_engine();
+    let client = Client::new(server, "logged").unwrap();
+    execute(&client.in_database("default"), "CREATE DATABASE logged").await;
+    execute(
+        &client,
+        "CREATE TABLE system.query_log (type String, query_id String) ENGINE = MergeTree ORDER BY query_id",
+    )
+    .await;
+    let (_dir, migrations) = migrations(
+        "-- migrate:up
+CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a;
+INSERT INTO t SELECT 2;
+INSERT INTO t SELECT 3;
+INSERT INTO t SELECT 4;
+INSERT INTO t SELECT 5;
+CREATE TABLE u ENGINE = MergeTree ORDER BY a AS SELECT a FROM t;
+",
+    );
+    let (finished, refused) = ("QueryFinish", "ExceptionBeforeStart");
+    let settled = |told: &Told| told.settled.clone();
+    broken_off(server, &migrations, 2, Fate::CutAfter, finished).await;
+    let told = broken_off(server, &migrations, 3, Fate::CutBefore, refused).await;
+    assert_eq!(
+        settled(&told),
+        [(true, "system.query_log says that it finished".to_owned())]
+    );
+    let told = broken_off(server, &migrations, 4, Fate::CutBefore, "").await;
+    assert_eq!(
+        settled(&told),
+        [(
+            false,
+            "system.query_log says that it was refused before it began".to_owned()
+        )]
+    );
+    // The log is silent, and no row came: it is executed.
+    let told = broken_off(server, &migrations, 5, Fate::CutAfter, "QueryStart").await;
+    assert_eq!(
+        settled(&told),
+        [(false, "the rows of its tables are as before it".to_owned())]
+    );
+    // The log knows only that it began, and rows came: nobody can know whether they are all.
+    let told = run(&client, &migrations).await;
+    let Err(FailureKind::Unsettled(finding)) = told.outcome else {
+        panic!("{:?}", told.outcome)
+    };
+    assert_eq!(
+        finding.message,
+        "what became of statement 5 of 0001_all cannot be known"
+    );
+    assert!(
+        finding.help.as_ref().unwrap().contains("system.query_log"),
+        "{finding:?}"
+    );
+    assert_eq!(
+        table(&client, "SELECT a FROM t ORDER BY a").await,
+        "2\n3\n4\n5"
+    );
+    // It was still being written.
+    log(&client, finished).await;
+    let told = broken_off(server, &migrations, 6, Fate::CutAfter, finished).await;
+    assert_eq!(
+        settled(&told),
+        [(true, "system.query_log says that it finished".to_owned())]
+    );
+    let told = run(&client, &migrations).await;
+    assert_eq!(
+        settled(&told),
+        [(true, "system.query_log says that it finished".to_owned())]
+    );
+    assert!(told.outcome.unwrap().executed.is_empty());
+    assert_eq!(
+        table(&client, "SELECT a FROM t ORDER BY a").await,
+        "2\n3\n4\n5"
+    );
+    assert_eq!(
+        table(&client, "SELECT a FROM u ORDER BY a").await,
+        "2\n3\n4\n5"
+    );
+    assert_eq!(
+        table(
+            &client,
+            "SELECT count() AS staged FROM housewright_journal WHERE position(note, 'stag') > 0"
+        )
+        .await,
+        "0"
+    );
 }

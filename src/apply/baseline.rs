@@ -1,18 +1,15 @@
 //! An existing database is adopted: its migrations are written down as done without being executed, if the database is what they make.
 //!
-//! What they make is found by executing them on a throw-away database; both sides' definitions are compared token by token.
-
-use std::collections::BTreeMap;
+//! What they make is found as `drift` finds it: both sides are loaded into a private embedded engine and read back.
 
 use crate::apply::{FailureKind, fact};
-use crate::catalog::Catalog;
+use crate::catalog::{Definition, DefinitionKind, Definitions, Difference, Masking};
 use crate::clickhouse::Client;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::drift::{self, Bench};
 use crate::journal::{Fact, Journal, Lock, Owner, State, Writer};
 use crate::migration::Migrations;
 use crate::plan::{self, Options, Plan, Step, title};
-use crate::scratch::{Blueprint, BuildError, Scratch};
-use crate::sql::{TokenKind, tokens};
 
 /// The tables in which other tools keep their history; they are no part of a schema.
 const HISTORIES: [&str; 6] = [
@@ -24,113 +21,57 @@ const HISTORIES: [&str; 6] = [
     "schema_migrations_lock",
 ];
 
-/// Why the two could not be compared.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CompareError {
-    /// The migrations reach beyond their database.
-    #[error("the migrations cannot be executed on a throw-away database")]
-    Beyond(Vec<Diagnostic>),
-    /// The migrations cannot be executed on the embedded engine.
-    #[error("the migrations could not be executed on a throw-away database")]
-    Build(#[from] BuildError),
-    /// A server could not be asked.
-    #[error(transparent)]
-    ClickHouse(#[from] crate::clickhouse::Error),
-}
-
-/// How a live database differs from what the migrations make on an engine; empty if it does not. Both are only read, but for a throw-away
-/// database on the engine.
+/// How a live database differs from what the migrations make; empty if it does not. It is only read; the comparing is done on the bench.
 ///
 /// # Errors
-/// [`CompareError`].
+/// [`drift::Error`].
 pub async fn compare(
     live: &Client,
-    engine: &Client,
+    bench: &Bench,
     migrations: &Migrations,
-    run: &str,
-) -> Result<Vec<Diagnostic>, CompareError> {
-    let blueprint = Blueprint::of(migrations, live.database()).map_err(CompareError::Beyond)?;
-    let scratch = Scratch::new(engine, run).await?;
-    let made = scratch.build(&blueprint).await?;
-    let should = Catalog::read(&made).await;
-    scratch.remove(&made).await?;
-    let is = Catalog::read(&live.read_only()).await?;
-    Ok(differences(
-        &definitions(&should?, made.database()),
-        &definitions(&is, live.database()),
-    ))
-}
-
-/// The definitions by name, each as its tokens without the database's own name.
-fn definitions(catalog: &Catalog, database: &str) -> BTreeMap<String, String> {
-    catalog
-        .objects
+) -> Result<Vec<Diagnostic>, drift::Error> {
+    let should = bench
+        .replay(&drift::Step::of_migrations(migrations))
+        .await?;
+    let live = Definitions::read(&live.read_only(), Masking::Replication).await?;
+    let theirs = |it: &Definition| HISTORIES.contains(&it.name.as_str());
+    let schema = Definitions::of(live.iter().filter(|it| !theirs(it)).cloned());
+    let is = bench.read_back(&schema).await?;
+    Ok(should
+        .differences(&is)
         .iter()
-        .filter(|object| {
-            !object.name.starts_with("housewright_")
-                && !object.name.starts_with(".inner")
-                && !HISTORIES.contains(&object.name.as_str())
+        // The server's functions are everybody's.
+        .filter(|difference| {
+            !matches!(difference, Difference::Extra(object) if object.kind == DefinitionKind::Function)
         })
-        .map(|object| (object.name.clone(), plain(&object.create, database)))
-        .collect()
+        .map(finding)
+        .collect())
 }
 
-fn plain(create: &str, database: &str) -> String {
-    let words: Vec<(TokenKind, &str)> = tokens(create)
-        .filter(|token| token.kind.is_significant())
-        .map(|token| (token.kind, token.span.of(create)))
-        .collect();
-    let mut text = String::new();
-    let mut at = 0;
-    while let Some((_, word)) = words.get(at) {
-        let dot = words
-            .get(at + 1)
-            .is_some_and(|(kind, _)| *kind == TokenKind::Dot);
-        if dot && word.trim_matches('`') == database {
-            at += 2;
-            continue;
-        }
-        text.push_str(word);
-        text.push(' ');
-        at += 1;
-    }
-    text.trim_end().to_owned()
-}
-
-fn differences(
-    should: &BTreeMap<String, String>,
-    is: &BTreeMap<String, String>,
-) -> Vec<Diagnostic> {
+fn finding(difference: &Difference) -> Diagnostic {
     let error = |code, message| Diagnostic::new(Severity::Error, code, message);
-    let mut differences = Vec::new();
-    for (name, made) in should {
-        match is.get(name) {
-            None => differences.push(
-                error("object-missing", format!("`{name}` is not in the database"))
-                    .note(format!("the migrations make: {made}")),
+    let line = |it: &Definition| it.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match difference {
+        Difference::Missing(should) => error(
+            "object-missing",
+            format!("`{}` is not in the database", should.name),
+        )
+        .note(format!("the migrations make: {}", line(should))),
+        Difference::Different { should, is } => error(
+            "object-differs",
+            format!("`{}` is not what the migrations make", is.name),
+        )
+        .note(format!("in the database: {}", line(is)))
+        .note(format!("the migrations:  {}", line(should))),
+        Difference::Extra(is) => error(
+            "object-unknown",
+            format!(
+                "`{}` is in the database, and no migration makes it",
+                is.name
             ),
-            Some(found) if found != made => differences.push(
-                error(
-                    "object-differs",
-                    format!("`{name}` is not what the migrations make"),
-                )
-                .note(format!("in the database: {found}"))
-                .note(format!("the migrations:  {made}")),
-            ),
-            Some(_) => {}
-        }
+        )
+        .note(format!("it is: {}", line(is))),
     }
-    for (name, found) in is.iter().filter(|(name, _)| !should.contains_key(*name)) {
-        differences.push(
-            error(
-                "object-unknown",
-                format!("`{name}` is in the database, and no migration makes it"),
-            )
-            .note(format!("it is: {found}")),
-        );
-    }
-    differences
 }
 
 /// Writes down that the migrations up to a version are done, without executing anything. What the journal knows already stays.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clickhouse::{Client, Error, Exception, Query};
-use crate::cluster::{TIMEOUT_EXCEEDED, differences, finished, hosts, task};
+use crate::cluster::{HostResult, TIMEOUT_EXCEEDED, differences, finished, hosts, results, task};
 use crate::plan::Step;
 use crate::sql::Class;
 
@@ -14,22 +14,45 @@ const LOOK: Duration = Duration::from_millis(500);
 const PATIENCE: u32 = 120;
 /// How an exception begins that one of the servers made.
 const ON_A_SERVER: &str = "There was an error on [";
+/// An ALTER of a replicated table goes on on replicas that are away.
+const UNFINISHED: i32 = 341;
 
-/// Sends a distributed statement and follows it; `tell` hears which servers are waited for, whenever that changes.
+/// Sends a distributed statement and follows it; `tell` hears what is waited for, whenever that changes.
 ///
 /// # Errors
 /// [`Error`]. If somebody asks to stop, that it still goes on.
 pub(super) async fn send(
     client: &Client,
+    step: &Step,
     query: Query,
     stop: &AtomicBool,
     tell: &mut (dyn FnMut(&[String]) + Send),
 ) -> Result<(), Error> {
     let query = query.setting("distributed_ddl_task_timeout", "15");
-    let goes_on = match client.execute(&query).await {
-        Err(Error::Exception(exception)) if exception.code == TIMEOUT_EXCEEDED => exception,
-        result => return result,
+    let ended = match client.execute(&query).await {
+        Err(Error::Exception(exception)) if exception.code == TIMEOUT_EXCEEDED => {
+            ends(client, exception, stop, tell).await
+        }
+        result => result,
     };
+    match ended {
+        Err(Error::Exception(exception)) if exception.code == UNFINISHED => {
+            agree(client, exception, stop, tell).await
+        }
+        Err(Error::Exception(exception)) if exception.message.contains(ON_A_SERVER) => Err(
+            Error::Exception(with_results(client, step, exception).await),
+        ),
+        result => result,
+    }
+}
+
+/// Waits until every server has ended a statement that goes on.
+async fn ends(
+    client: &Client,
+    goes_on: Exception,
+    stop: &AtomicBool,
+    tell: &mut (dyn FnMut(&[String]) + Send),
+) -> Result<(), Error> {
     let Some(task) = task(&goes_on) else {
         return Err(Error::Exception(goes_on));
     };
@@ -67,6 +90,48 @@ pub(super) async fn send(
             return Err(Error::Exception(goes_on));
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits until every server has the definitions of the others.
+async fn agree(
+    client: &Client,
+    goes_on: Exception,
+    stop: &AtomicBool,
+    tell: &mut (dyn FnMut(&[String]) + Send),
+) -> Result<(), Error> {
+    tell(&["replicas that are away".to_owned()]);
+    let mut silent = 0;
+    loop {
+        match differences(client).await {
+            Ok(differences) if differences.is_empty() => return Ok(()),
+            Ok(_) => silent = 0,
+            Err(_) => silent += 1,
+        }
+        if silent > PATIENCE || stop.load(Ordering::Relaxed) {
+            return Err(Error::Exception(goes_on));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The exception of one server, and what became of the statement on the others.
+async fn with_results(client: &Client, step: &Step, exception: Exception) -> Exception {
+    let named = step.objects.first().map_or("", String::as_str);
+    let results = results(client, named).await.unwrap_or_default();
+    let mut message = exception.message.clone();
+    let mut say = |what: &str, of: &dyn Fn(&HostResult) -> bool| {
+        let of_them = results.iter().filter(|result| of(result));
+        let names: Vec<&str> = of_them.map(|result| result.host.as_str()).collect();
+        if !names.is_empty() {
+            message.push_str(&format!("; {what} {}", names.join(", ")));
+        }
+    };
+    say("done on", &|result| result.error.is_none());
+    say("refused on", &|result| result.error.is_some());
+    Exception {
+        message,
+        ..exception
     }
 }
 

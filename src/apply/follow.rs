@@ -44,6 +44,7 @@ pub(super) async fn mutations(
         if let Some(failing) = left.iter().find(|it| !it.latest_fail_reason.is_empty()) {
             return Err(FailureKind::Mutation {
                 step: Box::new(step.clone()),
+                database: table.0.clone(),
                 table: table.1.clone(),
                 mutation_id: failing.id.clone(),
                 reason: failing.latest_fail_reason.clone(),

@@ -24,7 +24,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::child::Launch;
 use crate::journal::{Holder, Journal, Lock, LockError, Owner, holder};
 use crate::migration::Migrations;
-use crate::plan::{Basis, Doubt, Options, Plan, Reach, Step};
+use crate::plan::{Basis, Doubt, Options, Plan, Reach, Step, deleted, unsettleable};
 
 pub use crate::apply::judge::{Verdict, judge};
 use crate::apply::run::{Run, fact};
@@ -182,6 +182,8 @@ pub enum FailureKind {
     Mutation {
         /// The statement.
         step: Box<Step>,
+        /// The table's database.
+        database: String,
         /// The table.
         table: String,
         /// The mutation.
@@ -453,9 +455,19 @@ pub async fn weigh(
     plan: &mut Plan,
     allow_destructive: bool,
 ) -> Result<(), crate::clickhouse::Error> {
-    let holdings = Holdings::read(client, &plan.databases()).await?;
+    let mut holdings = Holdings::read(client, &plan.databases()).await?;
+    for step in &plan.steps {
+        if let Some((table, condition)) = deleted(&step.sql)
+            && let Some(rows) = Holdings::count(client, table.span.of(&step.sql), condition).await?
+        {
+            holdings.matching.insert(step.sql.clone(), rows);
+        }
+    }
     plan.weigh(&holdings, allow_destructive);
     plan.respect(&Generations::read(&client.read_only()).await?);
+    for (step, reason) in stage::foresee(client, &mut plan.steps).await? {
+        plan.refusals.push(unsettleable(&step, &reason));
+    }
     let place = Place::of(client).await?;
     for step in &mut plan.steps {
         let unique = format!("{:04}.{}", step.version, step.number);

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::apply::stage::Stage;
 use crate::apply::witness::{Key, Phase, Witness, look, tables};
 use crate::apply::{Event, FailureKind, Workbench, distributed, follow, stage};
@@ -184,20 +182,8 @@ impl<'a> Run<'a> {
         }
         let mut keys = tables(&step.sql, traces, database);
         let allowed = matches!(step.unsettled, Some(Allowance::Because(_)));
-        let unsettleable = |reason: String| FailureKind::NotSettleable {
-            step: Box::new(step.clone()),
-            reason,
-        };
         if traces.leaves.contains(&Trace::Added) {
-            let surveyed = if step.kind == Kind::Update {
-                Err("an UPDATE leaves no mutation behind; ALTER TABLE … UPDATE does".to_owned())
-            } else {
-                match stage::survey(self.client, &step.sql).await {
-                    Err(Error::Exception(exception)) => Err(exception.message),
-                    other => other?,
-                }
-            };
-            match surveyed {
+            match stage::survey(self.client, &step.sql).await? {
                 Ok(stage) => {
                     keys.extend(stage.keys(database));
                     if !self.is_logged().await? {
@@ -205,7 +191,10 @@ impl<'a> Run<'a> {
                     }
                 }
                 Err(reason) if !allowed && !self.is_logged().await? => {
-                    return Err(unsettleable(reason));
+                    return Err(FailureKind::NotSettleable {
+                        step: Box::new(step.clone()),
+                        reason,
+                    });
                 }
                 Err(_) => {}
             }
@@ -234,30 +223,14 @@ impl<'a> Run<'a> {
         Ok(step)
     }
 
-    /// Whether `system.query_log` will tell what became of a query.
+    /// Whether `system.query_log` will tell what became of a query; asked once.
     async fn is_logged(&mut self) -> Result<bool, Error> {
-        #[derive(Deserialize)]
-        struct Row {
-            logged: u8,
-        }
-        if let Some(logged) = self.logged {
-            return Ok(logged);
-        }
-        if self.client.cluster().is_some() {
-            // Parts are moved on one server alone, so nothing is staged.
-            return Ok(true);
-        }
-        let query = Query::new(
-            "SELECT toUInt8((SELECT count() FROM system.tables WHERE database = 'system' AND name = 'query_log') = 1 AND (SELECT any(value) FROM system.settings WHERE name = 'log_queries') = '1') AS logged",
-        );
-        let mut row: Row = self.client.row(&query).await?;
-        if row.logged == 0 {
-            // The table comes into being with the first flush.
-            let _ = self.client.execute(&Query::new("SYSTEM FLUSH LOGS")).await;
-            row = self.client.row(&query).await?;
-        }
-        self.logged = Some(row.logged == 1);
-        Ok(row.logged == 1)
+        let logged = match self.logged {
+            Some(logged) => logged,
+            None => stage::is_logged(self.client).await?,
+        };
+        self.logged = Some(logged);
+        Ok(logged)
     }
 
     /// Executes a statement and waits for all that it began. The journal says `started` still.
@@ -334,7 +307,7 @@ impl<'a> Run<'a> {
         }
         match &step.data {
             None if other.is_none() && step.sent.is_some() => {
-                distributed::send(self.client, query, stop, &mut |waiting| {
+                distributed::send(self.client, step, query, stop, &mut |waiting| {
                     events(Event::Following { step, waiting });
                 })
                 .await

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use crate::apply::trace::copies_in;
 use crate::apply::witness::{self, Key, Phase, Witness};
 use crate::clickhouse::{Client, Error, Query, identifier, literal};
-use crate::plan::{Direction, Step};
-use crate::sql::{TokenKind, header, tokens};
+use crate::plan::{Direction, Step, Trace, Traces};
+use crate::sql::{Allowance, Kind, TokenKind, header, tokens};
 
 /// What the staging tables of every statement are called first.
 pub(super) const PREFIX: &str = "housewright_stage_";
@@ -48,11 +48,81 @@ struct Table {
     triggers: Vec<String>,
 }
 
+/// Whether `system.query_log` will tell what became of a query. In a cluster parts are moved on one server alone, so there it has to.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn is_logged(client: &Client) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        logged: u8,
+    }
+    if client.cluster().is_some() {
+        return Ok(true);
+    }
+    let query = Query::new(
+        "SELECT toUInt8((SELECT count() FROM system.tables WHERE database = 'system' AND name = 'query_log') = 1 AND (SELECT any(value) FROM system.settings WHERE name = 'log_queries') = '1') AS logged",
+    );
+    if client.row::<Row>(&query).await?.logged == 1 {
+        return Ok(true);
+    }
+    // The table comes into being with the first flush.
+    let _ = client.execute(&Query::new("SYSTEM FLUSH LOGS")).await;
+    Ok(client.row::<Row>(&query).await?.logged == 1)
+}
+
+/// Says of the statements of a plan which are staged, and gives those that could not be settled if they broke off, each with the reason.
+/// A statement that comes after a change of definitions is not judged: what it writes to may not be there yet.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn foresee(
+    client: &Client,
+    steps: &mut [Step],
+) -> Result<Vec<(Step, String)>, Error> {
+    let mut refused = Vec::new();
+    let stageable = |step: &Step| {
+        let traces = Traces::of(&step.sql);
+        (traces.leaves.contains(&Trace::Added), traces.fills)
+    };
+    if !steps.iter().any(|step| stageable(step) != (false, false)) || is_logged(client).await? {
+        return Ok(refused);
+    }
+    let mut as_now = true;
+    for step in steps {
+        let (adds, fills) = stageable(step);
+        step.staged = adds || fills;
+        let allowed = matches!(step.unsettled, Some(Allowance::Because(_)));
+        if adds
+            && as_now
+            && let Err(reason) = survey(client, &step.sql).await?
+        {
+            step.staged = false;
+            if !allowed {
+                refused.push((step.clone(), reason));
+            }
+        }
+        as_now &= adds;
+    }
+    Ok(refused)
+}
+
 /// The tables that an INSERT writes; the inner `Err` says why it cannot be staged.
 ///
 /// # Errors
 /// [`Error`] if the server cannot be asked.
 pub(super) async fn survey(client: &Client, sql: &str) -> Result<Result<Stage, String>, Error> {
+    if header(sql).kind == Kind::Update {
+        let why = "an UPDATE leaves no mutation behind; ALTER TABLE … UPDATE does";
+        return Ok(Err(why.to_owned()));
+    }
+    match surveyed(client, sql).await {
+        Err(Error::Exception(exception)) => Ok(Err(exception.message)),
+        other => other,
+    }
+}
+
+async fn surveyed(client: &Client, sql: &str) -> Result<Result<Stage, String>, Error> {
     let database = client.database().to_owned();
     let header = header(sql);
     let Some(target) = header.objects.first() else {

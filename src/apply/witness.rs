@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::clickhouse::{Client, Error, Query, literal};
-use crate::plan::{Trace, Traces};
+use crate::plan::{Trace, Traces, is_partition};
 use crate::sql::{ObjectName, header};
 
 /// A table by database and name.
@@ -399,21 +399,5 @@ impl Seen {
                 && wanted
                     .is_none_or(|wanted| is_partition(wanted, &part.partition_id, &part.partition))
         })
-    }
-}
-
-/// Whether a partition is the one that a statement writes as `wanted`.
-fn is_partition(wanted: &str, id: &str, text: &str) -> bool {
-    let squeeze = |text: &str| -> String {
-        text.chars()
-            .filter(|c| !c.is_whitespace() && !matches!(c, '\'' | '"'))
-            .collect()
-    };
-    if wanted.eq_ignore_ascii_case("ALL") {
-        return true;
-    }
-    match wanted.split_once(char::is_whitespace) {
-        Some((word, literal)) if word.eq_ignore_ascii_case("ID") => squeeze(literal) == id,
-        _ => squeeze(wanted) == squeeze(text),
     }
 }

@@ -14,6 +14,8 @@ pub struct Holdings {
     pub database: String,
     /// The objects; `None` if the server is too old to say.
     pub objects: Option<BTreeMap<(String, String), Holding>>,
+    /// How many rows a statement that deletes would find now, by its text, as far as that was counted.
+    pub matching: BTreeMap<String, u64>,
 }
 
 /// What one object holds.
@@ -29,8 +31,25 @@ pub struct Holding {
     pub bytes: u64,
     /// The active parts.
     pub parts: u64,
+    /// What its partitions hold.
+    pub partitions: Vec<PartitionHolding>,
     /// The columns, by name.
     pub columns: BTreeMap<String, ColumnHolding>,
+}
+
+/// What one partition holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct PartitionHolding {
+    /// Its id.
+    pub id: String,
+    /// Its value, as the server writes it.
+    pub partition: String,
+    /// The rows.
+    pub rows: u64,
+    /// The bytes on disk of the active parts.
+    pub bytes: u64,
+    /// The active parts.
+    pub parts: u64,
 }
 
 /// What one column holds.
@@ -56,9 +75,8 @@ struct TableRow {
 struct PartsRow {
     database: String,
     table: String,
-    rows: u64,
-    bytes: u64,
-    parts: u64,
+    #[serde(flatten)]
+    holds: PartitionHolding,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +107,33 @@ impl Holdings {
         Ok(Self {
             database: client.database().to_owned(),
             objects,
+            matching: BTreeMap::new(),
         })
+    }
+
+    /// Counts the rows of a table that match, if the server can do so in two seconds.
+    ///
+    /// # Errors
+    /// [`Error`] if it cannot be asked.
+    pub async fn count(
+        client: &Client,
+        table: &str,
+        condition: &str,
+    ) -> Result<Option<u64>, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            rows: u64,
+        }
+        let query = Query::new(format!(
+            "SELECT toUInt64(count()) AS rows FROM {table} WHERE {condition}\n"
+        ))
+        .setting("max_execution_time", "2");
+        match client.read_only().row::<Row>(&query).await {
+            Ok(row) => Ok(Some(row.rows)),
+            // It takes longer, or an earlier statement makes what it names.
+            Err(error) if error.exception().is_some() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -101,7 +145,7 @@ async fn objects(
         "SELECT database, name, engine, toString(uuid) AS uuid, create_table_query, total_rows FROM system.tables WHERE database IN ({databases}) AND NOT is_temporary"
     ));
     let parts = Query::new(format!(
-        "SELECT database, table, sum(rows) AS rows, sum(bytes_on_disk) AS bytes, count() AS parts FROM system.parts WHERE active AND database IN ({databases}) GROUP BY database, table"
+        "SELECT database, table, partition_id AS id, any(partition) AS partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes, count() AS parts FROM system.parts WHERE active AND database IN ({databases}) GROUP BY database, table, id ORDER BY id"
     ));
     let columns = Query::new(format!(
         "SELECT database, table, name, type, data_compressed_bytes AS bytes FROM system.columns WHERE database IN ({databases})"
@@ -133,13 +177,21 @@ async fn objects(
             },
         );
     }
+    for key in parts
+        .iter()
+        .map(|part| (part.database.clone(), part.table.clone()))
+    {
+        for key in [inner.get(&key), Some(&key)].into_iter().flatten() {
+            if let Some(object) = objects.get_mut(key) {
+                object.rows = Some(0);
+            }
+        }
+    }
     for part in parts {
         let key = (part.database, part.table);
         for key in [inner.get(&key), Some(&key)].into_iter().flatten() {
             if let Some(object) = objects.get_mut(key) {
-                object.rows = Some(part.rows);
-                object.bytes = part.bytes;
-                object.parts = part.parts;
+                object.add(part.holds.clone());
             }
         }
     }
@@ -191,6 +243,27 @@ fn is_view(engine: &str) -> bool {
 }
 
 impl Holding {
+    fn add(&mut self, partition: PartitionHolding) {
+        self.rows = Some(self.rows.unwrap_or(0) + partition.rows);
+        self.bytes += partition.bytes;
+        self.parts += partition.parts;
+        self.partitions.push(partition);
+    }
+
+    /// Takes partitions out.
+    pub(crate) fn take(
+        &mut self,
+        wanted: impl Fn(&PartitionHolding) -> bool,
+    ) -> Vec<PartitionHolding> {
+        let taken: Vec<_> = self.partitions.extract_if(.., |it| wanted(it)).collect();
+        for partition in &taken {
+            self.rows = self.rows.map(|rows| rows.saturating_sub(partition.rows));
+            self.bytes = self.bytes.saturating_sub(partition.bytes);
+            self.parts = self.parts.saturating_sub(partition.parts);
+        }
+        taken
+    }
+
     /// Whether it has no rows of its own that a DROP takes away: a view, a door to elsewhere, or an empty table. `None`: not known.
     #[must_use]
     pub fn is_empty(&self) -> Option<bool> {

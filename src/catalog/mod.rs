@@ -28,7 +28,7 @@ pub(crate) use crate::catalog::canonical::{Word, words};
 pub use crate::catalog::definition::{Definition, DefinitionKind, Definitions, Difference};
 pub use crate::catalog::details::{Clauses, ColumnDetail, Details};
 pub use crate::catalog::generation::Generations;
-pub use crate::catalog::holdings::{ColumnHolding, Holding, Holdings};
+pub use crate::catalog::holdings::{ColumnHolding, Holding, Holdings, PartitionHolding};
 pub(crate) use crate::catalog::lineage::query_tree;
 pub use crate::catalog::lineage::{Lineage, Origin, Place, Role, Step, Trace};
 pub use crate::catalog::order::{Cycle, mentions, order, references};

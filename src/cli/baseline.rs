@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::apply::baseline::{CompareError, adopt, compare};
+use crate::apply::baseline::{adopt, compare};
 use crate::cli::apply::code;
-use crate::cli::connect::{Connection, connect, owner, start};
+use crate::cli::connect::{Connection, connect, owner};
+use crate::cli::dump::{on_bench, refused};
 use crate::cli::{Context, Stop};
 use crate::diagnostic::Severity;
 use crate::migration::Migrations;
@@ -13,7 +14,8 @@ use crate::report;
 
 /// Adopt an existing database: write down that migrations are done, without executing them
 ///
-/// The migrations are executed on a throw-away embedded engine first, and every object that comes out is compared with the database. Any
+/// What the migrations make and what is there are both loaded into a throw-away embedded engine and read back, so that two texts that mean
+/// the same never differ. Any
 /// difference is shown, and nothing is written then (exit code 1), unless `--force` is given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -46,22 +48,12 @@ async fn perform(
         )));
     }
     let owner = owner(context);
-    let (engine, handle) = start(context, None, "default").await?;
-    let compared = compare(
-        &connection.client,
-        &engine,
-        &migrations.up_to(args.to),
-        &owner.run_id,
-    )
+    let adopted = migrations.up_to(args.to);
+    let compared = on_bench(context, &connection.settings.database, async |bench| {
+        compare(&connection.client, bench, &adopted).await
+    })
     .await;
-    handle.end().await;
-    let mut differences = match compared {
-        Ok(differences) => differences,
-        Err(CompareError::Beyond(findings)) => {
-            return Err(Stop::findings(2, findings, Some(migrations)));
-        }
-        Err(error) => return Err(Stop::failed(3, error)),
-    };
+    let mut differences = compared.map_err(|bad| refused(bad, &adopted))?;
     let (target, database) = (&connection.target, &connection.settings.database);
     if !differences.is_empty() && !args.force {
         if let Some(last) = differences.last_mut() {

@@ -145,6 +145,32 @@ fn decoded(name: &str) -> String {
         .into_owned()
 }
 
+/// What the servers of a cluster have made of the last distributed statement that names an object, as far as they have ended it. Nothing
+/// where Keeper keeps such statements in another place than usual.
+///
+/// # Errors
+/// [`Error`].
+pub async fn results(client: &Client, object: &str) -> Result<Vec<HostResult>, Error> {
+    const QUEUE: &str = "/clickhouse/task_queue/ddl";
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let query = Query::new(format!(
+        "SELECT name FROM system.zookeeper WHERE path = {} AND position(value, {}) > 0 ORDER BY name DESC LIMIT 1",
+        literal(QUEUE),
+        literal(object)
+    ));
+    let rows: Vec<Row> = client.rows(&query).await?;
+    match rows.first() {
+        Some(row) => finished(client, &format!("{QUEUE}/{}", row.name)).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The definitions of a database on each server.
+type ByServer = Vec<(String, BTreeMap<String, String>)>;
+
 /// How the definitions of a database differ between the servers of its cluster, a line each; empty if they agree.
 ///
 /// # Errors
@@ -152,15 +178,32 @@ fn decoded(name: &str) -> String {
 pub async fn differences(client: &Client) -> Result<Vec<String>, Error> {
     let hosts = hosts(client).await?;
     let mut lines = Vec::new();
-    let mut by_host: Vec<(&str, BTreeMap<String, String>)> = Vec::new();
-    for host in &hosts {
-        match definitions(client, host).await {
-            Ok(definitions) => {
-                by_host.push((host, definitions));
+    let by_host = match everywhere(client).await {
+        Ok(by_host) => {
+            if by_host.len() < hosts.len() {
+                let names: Vec<&str> = by_host.iter().map(|(host, _)| host.as_str()).collect();
+                lines.push(format!(
+                    "{} of its {} servers could not be asked; these could: {}",
+                    hosts.len() - by_host.len(),
+                    hosts.len(),
+                    names.join(", ")
+                ));
             }
-            Err(error) => lines.push(format!("{host} could not be asked: {error}")),
+            by_host
         }
-    }
+        // Servers before 20.3 have no clusterAllReplicas.
+        Err(error) if error.exception().is_some() => {
+            let mut by_host = ByServer::new();
+            for host in &hosts {
+                match definitions(client, host).await {
+                    Ok(definitions) => by_host.push((host.clone(), definitions)),
+                    Err(error) => lines.push(format!("{host} could not be asked: {error}")),
+                }
+            }
+            by_host
+        }
+        Err(error) => return Err(error),
+    };
     let names: BTreeSet<&String> = by_host
         .iter()
         .flat_map(|(_, definitions)| definitions.keys())
@@ -185,6 +228,34 @@ pub async fn differences(client: &Client) -> Result<Vec<String>, Error> {
         }
     }
     Ok(lines)
+}
+
+/// What each server says that can be asked, under the name that it has itself; with the user and the secret that the cluster's own
+/// definition has for its servers.
+async fn everywhere(client: &Client) -> Result<ByServer, Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        host: String,
+        database: String,
+        name: String,
+        create_table_query: String,
+    }
+    // `system.one` is on every server, also where the database is empty.
+    let query = Query::new(format!(
+        "SELECT concat(hostName(), ':', toString(tcpPort())) AS host, database, name, create_table_query FROM clusterAllReplicas({}, system, tables) WHERE (database = {} AND name NOT LIKE 'housewright\\\\_%' AND name NOT LIKE '.inner%') OR (database = 'system' AND name = 'one')",
+        literal(client.cluster().unwrap_or_default()),
+        literal(client.database())
+    ))
+    .setting("skip_unavailable_shards", "1");
+    let rows: Vec<Row> = client.rows(&query).await?;
+    let mut by_host: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for row in rows {
+        let definitions = by_host.entry(row.host).or_default();
+        if row.database == client.database() {
+            definitions.insert(row.name, row.create_table_query.trim_end().to_owned());
+        }
+    }
+    Ok(by_host.into_iter().collect())
 }
 
 async fn definitions(client: &Client, host: &str) -> Result<BTreeMap<String, String>, Error> {

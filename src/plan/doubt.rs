@@ -15,6 +15,7 @@
 //!
 //! What is executed is written down as failed first, so that the journal never holds two that were begun.
 
+use crate::plan::partition::partition;
 use crate::sql::{Command, Kind, ObjectName, TokenKind, header, tokens};
 
 /// A change that a statement leaves behind and that can be looked at.
@@ -123,8 +124,7 @@ impl Traces {
         match header.kind {
             Kind::CreateTable => {
                 traces.leaves.push(Trace::Definitions);
-                let replaces = header.class == crate::sql::Class::Destroys;
-                if replaces {
+                if header.replaces {
                     traces.leaves.push(Trace::Replacement);
                 } else {
                     traces.fills = word("SELECT") || word("CLONE");
@@ -135,9 +135,11 @@ impl Traces {
             }
             Kind::CreateMaterializedView => {
                 traces.leaves.push(Trace::Definitions);
+                if header.replaces {
+                    traces.leaves.push(Trace::Replacement);
+                }
                 traces.fills = word("POPULATE");
-                traces.repeatable = header
-                    .repeatable
+                traces.repeatable = (header.repeatable && !header.replaces)
                     .then_some("it is made only if it is not there");
             }
             Kind::CreateView
@@ -287,39 +289,6 @@ impl Traces {
             _ => format!("it looks at {}", words.join(", and at ")),
         }
     }
-}
-
-/// `202401 TO TABLE db.t`: the partition as it is written, and the table behind `FROM` or `TO TABLE` (with the word before it).
-fn partition(rest: &str) -> (String, Option<(String, ObjectName)>) {
-    let words: Vec<_> = tokens(rest)
-        .filter(|token| token.kind.is_significant())
-        .map(|token| token.span)
-        .collect();
-    let is = |index: usize, wanted: &str| {
-        words
-            .get(index)
-            .is_some_and(|span| span.of(rest).eq_ignore_ascii_case(wanted))
-    };
-    // The first word is the partition's own.
-    let Some(at) = (1..words.len()).find(|at| is(*at, "FROM") || is(*at, "TO")) else {
-        return (rest.trim().to_owned(), None);
-    };
-    let text = rest
-        .get(..words[at].start)
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    let behind = if is(at, "TO") { at + 1 } else { at };
-    let (Some(word), Some(name)) = (words.get(behind), words.get(behind + 1)) else {
-        return (text, None);
-    };
-    let statement = format!(
-        "TRUNCATE TABLE {}",
-        rest.get(name.start..).unwrap_or_default()
-    );
-    let table = header(&statement).objects.into_iter().next();
-    let word = word.of(rest).to_ascii_uppercase();
-    (text, table.map(|table| (word, table)))
 }
 
 /// What follows from what was found; the table above.

@@ -1,13 +1,12 @@
 //! What each statement of a plan does to what is on the target: how much it rewrites, what it destroys, which views it breaks. Pure: the
-//! target comes as [`Holdings`], and the statements before one have their effect on them.
+//! target comes as a [`World`], on which the statements before one have had their effect.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::catalog::{Holding, Holdings};
 use crate::diagnostic::thousands;
-use crate::sql::{
-    Class, Command, Header, Kind, Loss, ObjectName, TokenKind, header, loss, reads, tokens,
-};
+use crate::plan::partition::{is_partition, partition};
+use crate::plan::world::{Key, World};
+use crate::sql::{Class, Command, Header, Kind, Loss, ObjectName, TokenKind, header, loss, tokens};
 
 /// What a statement does on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,30 +27,16 @@ pub struct Effect {
     pub breaks: Vec<String>,
 }
 
-type Key = (String, String);
-
-/// The target as it will be when the statements so far are executed.
-#[derive(Debug)]
-pub(crate) struct World {
-    database: String,
-    known: bool,
-    objects: BTreeMap<Key, Holding>,
+/// How much of a table a statement is about.
+enum Share<'a> {
+    Whole,
+    /// A partition, as it is written.
+    Partition(&'a str),
+    /// The rows that match, if they were counted.
+    Matching(Option<u64>),
 }
 
 impl World {
-    pub(crate) fn of(holdings: &Holdings) -> Self {
-        Self {
-            database: holdings.database.clone(),
-            known: holdings.objects.is_some(),
-            objects: holdings.objects.clone().unwrap_or_default(),
-        }
-    }
-
-    fn key(&self, name: &ObjectName) -> Key {
-        let database = name.database.as_ref().unwrap_or(&self.database);
-        (database.clone(), name.name.clone())
-    }
-
     /// What a statement does; afterwards it counts as executed.
     pub(crate) fn execute(&mut self, sql: &str) -> Effect {
         let header = header(sql);
@@ -69,12 +54,13 @@ impl World {
                 self.alter(&header, sql, &mut effect);
             }
             Kind::Drop | Kind::Detach | Kind::Truncate => self.removal(&header, &mut effect),
-            Kind::CreateTable if header.class == Class::Destroys => {
+            Kind::CreateTable | Kind::CreateMaterializedView if header.replaces => {
                 self.removal(&header, &mut effect);
             }
             Kind::Delete => {
                 self.touch(&header, &mut effect);
-                self.lose(&header, &mut effect, "the rows that match, of");
+                let share = Share::Matching(self.matching(&header, sql));
+                self.lose(&header, &mut effect, "", share);
             }
             Kind::Update | Kind::Optimize => self.touch(&header, &mut effect),
             _ if header.class == Class::Destroys => {
@@ -85,10 +71,6 @@ impl World {
         }
         self.happen(&header, sql);
         effect
-    }
-
-    fn only(&self, header: &Header) -> Option<&Holding> {
-        self.objects.get(&self.key(header.objects.first()?))
     }
 
     /// Everything of its table is rewritten.
@@ -103,24 +85,57 @@ impl World {
     }
 
     /// Data of its table is lost, if it has any.
-    fn lose(&self, header: &Header, effect: &mut Effect, what: &str) {
+    fn lose(&self, header: &Header, effect: &mut Effect, what: &str, share: Share<'_>) {
         let name = header
             .objects
             .first()
             .map_or_else(String::new, ToString::to_string);
         effect.class = Class::Destroys;
-        match self.only(header) {
-            None if self.known => spared(effect, "is not there before this plan"),
+        let table = match self.only(header) {
+            None if self.known => return spared(effect, "is not there before this plan"),
             Some(table) if table.is_empty() == Some(true) => {
-                spared(effect, "is empty on this target");
+                return spared(effect, "is empty on this target");
             }
-            Some(Holding {
-                rows: Some(rows), ..
-            }) => {
-                effect.destroys = Some(format!("{what} {} rows of `{name}`", thousands(*rows)));
+            table => table,
+        };
+        let all = table.and_then(|table| table.rows).map(thousands);
+        effect.destroys = Some(match (share, table.zip(all)) {
+            (Share::Whole, Some((_, all))) => format!("{what} {all} rows of `{name}`"),
+            (Share::Whole, None) => format!("{what} `{name}`, which nobody can count here"),
+            (Share::Partition(wanted), Some((table, all))) => {
+                let of_it = table
+                    .partitions
+                    .iter()
+                    .filter(|it| is_partition(wanted, &it.id, &it.partition));
+                let (mut rows, mut bytes, mut parts) = (0, 0, 0);
+                for it in of_it {
+                    rows += it.rows;
+                    bytes += it.bytes;
+                    parts += it.parts;
+                }
+                if parts == 0 {
+                    format!("{what}partition {wanted}, up to {all} rows of `{name}`")
+                } else {
+                    (effect.rows, effect.bytes, effect.parts) = (Some(rows), bytes, parts);
+                    format!(
+                        "{what}partition {wanted}, {} rows of `{name}`",
+                        thousands(rows)
+                    )
+                }
             }
-            _ => effect.destroys = Some(format!("{what} `{name}`, which nobody can count here")),
-        }
+            (Share::Matching(Some(rows)), Some((_, all))) => {
+                format!("{what}{} of {all} rows of `{name}`", thousands(rows))
+            }
+            (Share::Matching(None), Some((_, all))) => {
+                format!("{what}the rows that match, up to {all} of `{name}`")
+            }
+            (Share::Partition(wanted), None) => {
+                format!("{what}partition {wanted} of `{name}`, which nobody can count here")
+            }
+            (Share::Matching(_), None) => {
+                format!("{what}the rows that match, of `{name}`, which nobody can count here")
+            }
+        });
     }
 
     /// DROP, DETACH, TRUNCATE, REPLACE TABLE.
@@ -223,28 +238,51 @@ impl World {
                 self.modify(header, column, command.rest.of(sql), effect);
             }
             "DROP COLUMN" | "CLEAR COLUMN" => {
-                self.lose(header, effect, &format!("column `{column}` in"));
-                self.column(header, column, effect);
-            }
-            "DROP PARTITION" | "DROP PART" | "DROP DETACHED" => {
-                let partition = command.rest.of(sql);
-                self.lose(header, effect, &format!("partition {partition} of the"));
-            }
-            "DETACH PARTITION" | "DETACH PART" => {
-                let partition = command.rest.of(sql);
                 self.lose(
                     header,
                     effect,
-                    &format!("(until it is attached again) partition {partition} of the"),
+                    &format!("column `{column}` in"),
+                    Share::Whole,
                 );
+                self.column(header, column, effect);
             }
-            "REPLACE PARTITION" => self.lose(header, effect, "the partition as it was, of the"),
+            "DROP PARTITION" | "DROP PART" => {
+                self.lose(header, effect, "", part(command, sql));
+            }
+            "DETACH PARTITION" | "DETACH PART" => {
+                let what = "(until it is attached again) ";
+                self.lose(header, effect, what, part(command, sql));
+            }
+            "DROP DETACHED" => {
+                // Not among the rows of its table.
+                effect.class = Class::Destroys;
+                if self.known && self.only(header).is_none() {
+                    spared(effect, "is not there before this plan");
+                } else {
+                    let name = header.objects.first().map(ToString::to_string);
+                    effect.destroys = Some(format!(
+                        "detached {} of `{}`, whose rows nobody can count here",
+                        command.rest.of(sql),
+                        name.unwrap_or_default()
+                    ));
+                }
+            }
+            "REPLACE PARTITION" => {
+                let what = "what is now in ";
+                self.lose(header, effect, what, part(command, sql));
+            }
             "DELETE WHERE" | "DELETE IN PARTITION" => {
                 self.touch(header, effect);
-                self.lose(header, effect, "the rows that match, of");
+                let share = Share::Matching(self.matching(header, sql));
+                self.lose(header, effect, "", share);
             }
             "MODIFY TTL" | "MATERIALIZE TTL" => {
-                self.lose(header, effect, "what is older than the TTL, of");
+                self.lose(
+                    header,
+                    effect,
+                    "what is older than the TTL, of",
+                    Share::Whole,
+                );
             }
             "UPDATE" | "APPLY DELETED MASK" | "APPLY PATCHES" => {
                 effect.class = Class::Mutation;
@@ -259,7 +297,7 @@ impl World {
                 effect.class = Class::Mutation;
                 self.touch(header, effect);
             }
-            "" => self.lose(header, effect, "nobody knows what, of"),
+            "" => self.lose(header, effect, "nobody knows what, of", Share::Whole),
             words if words.contains("PART") || words.contains("FREEZE") || words == "FETCH" => {
                 effect.class = Class::Data;
             }
@@ -284,6 +322,7 @@ impl World {
                 header,
                 effect,
                 &format!("what is older than the TTL, in column `{column}` of"),
+                Share::Whole,
             );
         }
         let Some(written) = written else { return };
@@ -312,83 +351,10 @@ impl World {
             ),
             None => return,
         };
-        self.lose(header, effect, &lost);
+        self.lose(header, effect, &lost, Share::Whole);
     }
 
-    /// The views that the statement leaves without what they read or write.
-    fn breaks(&self, header: &Header, sql: &str) -> Vec<String> {
-        let mut breaks = Vec::new();
-        let gone: Vec<Key> = match header.kind {
-            Kind::Drop | Kind::Detach if !header.label.ends_with("DATABASE") => {
-                header.objects.iter().map(|name| self.key(name)).collect()
-            }
-            Kind::Rename => header
-                .objects
-                .iter()
-                .step_by(2)
-                .map(|name| self.key(name))
-                .collect(),
-            _ => Vec::new(),
-        };
-        let verb = if header.kind == Kind::Rename {
-            "renamed"
-        } else {
-            "gone"
-        };
-        for object in gone.iter().filter(|key| self.objects.contains_key(key)) {
-            for (view, holding) in self.views().filter(|(view, _)| !gone.contains(view)) {
-                let writes = crate::sql::header(&holding.create)
-                    .target
-                    .is_some_and(|target| self.key(&target) == *object);
-                if writes {
-                    breaks.push(format!(
-                        "materialized view `{}` writes to `{}`, which is then {verb}: every INSERT into its source fails",
-                        view.1, object.1
-                    ));
-                } else if self.reads(holding, object) {
-                    breaks.push(format!(
-                        "view `{}` reads `{}`, which is then {verb}",
-                        view.1, object.1
-                    ));
-                }
-            }
-        }
-        if header.kind == Kind::Alter
-            && let Some(table) = header.objects.first().map(|name| self.key(name))
-        {
-            for command in &header.commands {
-                let Some(column) = &command.name else {
-                    continue;
-                };
-                let what = match command.words {
-                    "DROP COLUMN" => "is then gone",
-                    "RENAME COLUMN" => "is then renamed",
-                    "MODIFY COLUMN" if self.changes_type(&table, column, command.rest.of(sql)) => {
-                        "then has another type"
-                    }
-                    _ => continue,
-                };
-                for (view, holding) in self.views() {
-                    let trigger = holding.engine == "MaterializedView";
-                    if command.words == "MODIFY COLUMN" && !trigger {
-                        // A plain view is read with the type that is there then.
-                        continue;
-                    }
-                    if self.reads(holding, &table) && names(&holding.create, column) {
-                        breaks.push(format!(
-                            "{} `{}` reads column `{column}` of `{}`, which {what}",
-                            if trigger { "materialized view" } else { "view" },
-                            view.1,
-                            table.1
-                        ));
-                    }
-                }
-            }
-        }
-        breaks
-    }
-
-    fn changes_type(&self, table: &Key, column: &str, rest: &str) -> bool {
+    pub(super) fn changes_type(&self, table: &Key, column: &str, rest: &str) -> bool {
         let now = self
             .objects
             .get(table)
@@ -397,128 +363,45 @@ impl World {
         now.zip(type_of(rest).0)
             .is_some_and(|(now, written)| squeeze(&now.r#type) != squeeze(&written))
     }
+}
 
-    fn views(&self) -> impl Iterator<Item = (&Key, &Holding)> {
-        self.objects
-            .iter()
-            .filter(|(_, holding)| holding.engine.ends_with("View"))
-    }
+/// The partition that a command is about, as it is written; of a part nobody knows how much of its table it is.
+fn part<'a>(command: &Command, sql: &'a str) -> Share<'a> {
+    let rest = command.rest.of(sql);
+    let length = partition(rest).0.len();
+    Share::Partition(rest.trim_start().get(..length).unwrap_or(rest))
+}
 
-    /// Whether a view reads an object. What sqlparser does not read is looked for as a word.
-    fn reads(&self, view: &Holding, object: &Key) -> bool {
-        let qualified = format!("{}.{}", object.0, object.1);
-        match reads(&view.create) {
-            Some(tables) => tables.iter().any(|table| {
-                *table == qualified || (*table == object.1 && object.0 == self.database)
-            }),
-            None => names(&view.create, &object.1),
+/// The table of a DELETE, in either way to write it, and the condition; `None` if it is none, or only one of several commands.
+#[must_use]
+pub fn deleted(sql: &str) -> Option<(ObjectName, &str)> {
+    let header = header(sql);
+    let text = match header.kind {
+        Kind::Delete => sql,
+        Kind::Alter => match header.commands.as_slice() {
+            [only] if only.words == "DELETE WHERE" => {
+                return Some((header.objects.into_iter().next()?, only.rest.of(sql)));
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let table = header.objects.into_iter().next()?;
+    let behind = tokens(text)
+        .filter(|token| token.kind.is_significant() && token.span.start >= table.span.end)
+        .map(|token| token.span)
+        .collect::<Vec<_>>();
+    match behind.as_slice() {
+        [first, ..] if first.of(text).eq_ignore_ascii_case("WHERE") => {
+            Some((table, text.get(first.end..)?))
         }
-    }
-
-    /// What is there after the statement.
-    fn happen(&mut self, header: &Header, sql: &str) {
-        let keys: Vec<Key> = header.objects.iter().map(|name| self.key(name)).collect();
-        match header.kind {
-            Kind::Drop | Kind::Detach => {
-                for key in &keys {
-                    self.objects.remove(key);
-                }
-            }
-            Kind::Truncate => {
-                for key in &keys {
-                    if let Some(object) = self.objects.get_mut(key) {
-                        object.rows = Some(0);
-                        object.bytes = 0;
-                        object.parts = 0;
-                    }
-                }
-            }
-            Kind::Rename | Kind::Exchange => {
-                for pair in keys.chunks_exact(2) {
-                    let (from, to) = (self.objects.remove(&pair[0]), self.objects.remove(&pair[1]));
-                    if let Some(from) = from {
-                        self.objects.insert(pair[1].clone(), from);
-                    }
-                    if let Some(to) = to.filter(|_| header.kind == Kind::Exchange) {
-                        self.objects.insert(pair[0].clone(), to);
-                    }
-                }
-            }
-            Kind::CreateView | Kind::CreateMaterializedView => {
-                let engine = if header.kind == Kind::CreateView {
-                    "View"
-                } else {
-                    "MaterializedView"
-                };
-                let view = Holding {
-                    engine: engine.to_owned(),
-                    create: sql.to_owned(),
-                    rows: Some(0),
-                    ..Holding::default()
-                };
-                for key in keys {
-                    self.objects.insert(key, view.clone());
-                }
-            }
-            Kind::Alter => self.moved(header, sql),
-            _ => {}
-        }
-    }
-
-    /// Rows that MOVE PARTITION carries into another table are the target's own there too.
-    fn moved(&mut self, header: &Header, sql: &str) {
-        let from = self.only(header).cloned();
-        for command in header
-            .commands
-            .iter()
-            .filter(|command| command.words == "MOVE PARTITION")
-        {
-            let rest = command.rest.of(sql);
-            let words: Vec<&str> = tokens(rest)
-                .filter(|token| token.kind.is_significant())
-                .map(|token| token.span.of(rest))
-                .collect();
-            let Some(at) = words.windows(2).position(|pair| {
-                pair[0].eq_ignore_ascii_case("TO") && pair[1].eq_ignore_ascii_case("TABLE")
-            }) else {
-                continue;
-            };
-            let statement = format!("TRUNCATE TABLE {}", words[at + 2..].concat());
-            let Some(key) = crate::sql::header(&statement)
-                .objects
-                .first()
-                .map(|name| self.key(name))
-            else {
-                continue;
-            };
-            if let Some(from) = &from {
-                let to = self.objects.entry(key).or_insert_with(|| Holding {
-                    rows: Some(0),
-                    parts: 0,
-                    bytes: 0,
-                    ..from.clone()
-                });
-                to.rows = to.rows.zip(from.rows).map(|(to, from)| to + from);
-            }
-        }
+        _ => None,
     }
 }
 
 fn spared(effect: &mut Effect, reason: &'static str) {
     effect.class = Class::Metadata;
     effect.harmless = Some(reason);
-}
-
-/// Whether a text has a name as a word of its own.
-fn names(sql: &str, name: &str) -> bool {
-    tokens(sql)
-        .filter(|token| {
-            matches!(
-                token.kind,
-                TokenKind::BareWord | TokenKind::QuotedIdentifier
-            )
-        })
-        .any(|token| token.span.of(sql).trim_matches(['`', '"']) == name)
 }
 
 /// The type behind the name of MODIFY COLUMN, and whether a TTL is set.

@@ -28,6 +28,22 @@ pub(super) fn destructive(step: &Step, lost: &str, effect: &Effect) -> Diagnosti
     })
 }
 
+/// A statement whose end nobody could find out if it broke off.
+#[must_use]
+pub fn unsettleable(step: &Step, reason: &str) -> Diagnostic {
+    refusal(
+        "not-settleable",
+        format!(
+            "if {} broke off, nobody could know what became of it",
+            step.title()
+        ),
+    )
+    .at(Some(step.location()))
+    .note(format!("this server keeps no query_log, and {reason}"))
+    .note("it was not executed")
+    .help("write it so that it can be settled; or, if you will look yourself when it breaks off, say so directly above it (`-- housewright:allow(unsettled) because …`)")
+}
+
 pub(super) fn rebuilding(step: &Step, name: &str) -> Diagnostic {
     refusal(
         "rebuilding",

@@ -74,6 +74,8 @@ pub struct Step {
     pub effect: Option<Effect>,
     /// What is sent instead of `sql`, where a cluster wants more said than the file says.
     pub sent: Option<String>,
+    /// Whether its rows go through staging tables, or its object has another name until it is full; known once the plan is weighed.
+    pub staged: bool,
 }
 
 impl Step {
@@ -107,6 +109,7 @@ impl Step {
             unsettled: None,
             effect: None,
             sent: None,
+            staged: false,
         }
     }
 
@@ -144,6 +147,7 @@ impl Step {
             unsettled: None,
             effect: None,
             sent: None,
+            staged: false,
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::apply::{Failure, FailureKind, Outcome, Task, Verdict};
 use crate::clickhouse;
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::plan::{Direction, Step, title};
+use crate::plan::{Direction, Step, title, unsettleable};
 use crate::report::{JSON_VERSION, causes, count, duration};
 use crate::sql::Span;
 
@@ -71,22 +71,11 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
         }
         FailureKind::Unsettled(finding) => vec![Diagnostic::clone(finding)],
         FailureKind::NotSettleable { step, reason } => {
-            let finding = error(
-                "not-settleable",
-                format!(
-                    "if {} broke off, nobody could know what became of it",
-                    step.title()
-                ),
-            )
-            .at(Some(place(step, None)))
-            .note(format!("this server keeps no query_log, and {reason}"))
-            .note("it was not executed");
-            vec![state(finding, failure, step).help(
-                "write it so that it can be settled; or, if you will look yourself when it breaks off, say so directly above it (`-- housewright:allow(unsettled) because …`)",
-            )]
+            vec![state(unsettleable(step, reason), failure, step)]
         }
         FailureKind::Mutation {
             step,
+            database,
             table,
             mutation_id,
             reason,
@@ -101,7 +90,7 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
             ))
             .note("the server tries again by itself until it succeeds or is told to stop");
             vec![state(finding, failure, step).help(format!(
-                "mend the cause and `{}` again, which waits for it; or stop it (KILL MUTATION WHERE table = '{table}' AND mutation_id = '{mutation_id}'), correct the statement, and `{}` again",
+                "mend the cause and `{}` again, which waits for it; or stop it (KILL MUTATION WHERE database = '{database}' AND table = '{table}' AND mutation_id = '{mutation_id}'), correct the statement, and `{}` again",
                 verb(step),
                 verb(step)
             ))]

@@ -79,6 +79,16 @@ fn effect(step: &Step) -> String {
         },
         _ => styled(QUIET, effect.class.label()),
     };
+    if step.staged {
+        text.push_str(&styled(
+            QUIET,
+            if step.class == Class::Data {
+                ", through staging tables"
+            } else {
+                ", under another name until it is full"
+            },
+        ));
+    }
     if let Some(Allowance::Because(reason)) = step
         .allowance
         .as_ref()
@@ -135,6 +145,7 @@ pub struct StepJson<'a> {
     /// What is sent to a cluster instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<&'a str>,
+    staged: bool,
     sha256: &'a str,
     effect: Option<EffectJson<'a>>,
 }
@@ -183,6 +194,7 @@ pub fn step(step: &Step) -> StepJson<'_> {
         objects: &step.objects,
         sql: &step.sql,
         sent: step.sent.as_deref(),
+        staged: step.staged,
         sha256: &step.sha256,
         effect: step.effect.as_ref().map(|effect| EffectJson {
             class: effect.class.label(),

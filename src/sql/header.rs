@@ -108,6 +108,8 @@ pub struct Header {
     pub target: Option<ObjectName>,
     /// The cluster of `ON CLUSTER`.
     pub on_cluster: Option<String>,
+    /// Whether it is made with `OR REPLACE`.
+    pub replaces: bool,
     /// Whether `IF [NOT] EXISTS` or `OR REPLACE` makes it harmless to repeat.
     pub repeatable: bool,
     /// The commands of an ALTER TABLE, in order.
@@ -137,6 +139,7 @@ pub fn header(sql: &str) -> Header {
         target: None,
         on_cluster: None,
         repeatable: false,
+        replaces: false,
         commands: Vec::new(),
     };
     if reader.at_bracket() {
@@ -154,8 +157,9 @@ pub fn header(sql: &str) -> Header {
     (*words).clone_into(&mut header.label);
     header.kind = *kind;
     header.class = *class;
-    if header.repeatable && *kind == Kind::CreateTable {
-        // OR REPLACE: the old table goes, with its data.
+    header.replaces = header.repeatable;
+    if header.replaces && *kind == Kind::CreateTable {
+        // The old table goes, with its data.
         header.class = Class::Destroys;
     }
     reader.skip(words.split(' ').count());
@@ -214,6 +218,10 @@ fn names(reader: &mut Reader<'_>, header: &mut Header) {
                 return;
             }
             reader.skip(1);
+        }
+        if header.replaces {
+            // Its rows go with it.
+            header.class = Class::Destroys;
         }
     }
 }

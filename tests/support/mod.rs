@@ -119,6 +119,16 @@ pub(crate) fn bench() -> Workbench<'static> {
     })
 }
 
+/// Another engine than that of the other tests: what is done to its system tables is nobody else's business.
+pub(crate) fn another_engine() -> &'static Server {
+    let kept = kept(Launch {
+        program: program().to_owned(),
+        library: library(),
+        path: None,
+    });
+    Box::leak(Box::new(kept)).1.server()
+}
+
 /// An engine that runs until this process ends.
 fn kept(launch: Launch) -> (tokio::runtime::Runtime, Handle) {
     std::thread::spawn(move || {
