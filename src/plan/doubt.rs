@@ -365,6 +365,7 @@ mod tests {
             "CREATE OR REPLACE VIEW v AS SELECT 1",
             "CREATE MATERIALIZED VIEW mv TO t AS SELECT 1",
             "CREATE MATERIALIZED VIEW mv ENGINE = Log POPULATE AS SELECT 1",
+            "CREATE OR REPLACE MATERIALIZED VIEW mv ENGINE = Log AS SELECT 1",
             "DROP TABLE t",
             "DROP TABLE IF EXISTS t",
             "RENAME TABLE a TO b",
