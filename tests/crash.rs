@@ -226,6 +226,9 @@ async fn chain(
         world.strikes - before,
         differences.len()
     ));
+    for difference in &differences {
+        support::say(difference);
+    }
     differences
         .into_iter()
         .map(|difference| format!("{name}: {difference}"))

@@ -1,5 +1,6 @@
 //! A statement on all servers of a cluster, followed until the last of them has ended it.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -124,7 +125,7 @@ async fn with_results(client: &Client, step: &Step, exception: Exception) -> Exc
         let of_them = results.iter().filter(|result| of(result));
         let names: Vec<&str> = of_them.map(|result| result.host.as_str()).collect();
         if !names.is_empty() {
-            message.push_str(&format!("; {what} {}", names.join(", ")));
+            let _ = write!(message, "; {what} {}", names.join(", "));
         }
     };
     say("done on", &|result| result.error.is_none());
