@@ -221,7 +221,7 @@ async fn what_is_applied_is_applied_everywhere_and_can_be_seen_from_everywhere()
     2 | CREATE VIEW late AS SELECT a FROM shop.events;
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = note: ClickHouse says (code 57): There was an error on [[NODE 2]]: Code: 57, e.displayText() = DB::Exception: Table shop.late already exists., e.what() = DB::Exception
+      = note: ClickHouse says (code 57): There was an error on [[NODE 2]]: Code: 57, e.displayText() = DB::Exception: Table shop.late already exists., e.what() = DB::Exception; done on [NODE 0], [NODE 1]; refused on [NODE 2]
       = note: nothing was executed in this run; of 0003_late 0 of 1 are done
       = help: when the server is back, `apply` again: it finds out, and goes on from there
     ");

@@ -119,7 +119,9 @@ async fn agree(
 /// The exception of one server, and what became of the statement on the others.
 async fn with_results(client: &Client, step: &Step, exception: Exception) -> Exception {
     let named = step.objects.first().map_or("", String::as_str);
-    let results = results(client, named).await.unwrap_or_default();
+    let mut results = results(client, named).await.unwrap_or_default();
+    let order = hosts(client).await.unwrap_or_default();
+    results.sort_by_key(|result| order.iter().position(|host| *host == result.host));
     let mut message = exception.message.clone();
     let mut say = |what: &str, of: &dyn Fn(&HostResult) -> bool| {
         let of_them = results.iter().filter(|result| of(result));
