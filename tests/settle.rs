@@ -108,6 +108,47 @@ async fn every_statement_is_settled_with_and_without_its_effect() {
     insta::assert_snapshot!(report);
 }
 
+/// A server that ends within `OR REPLACE` leaves the new object, or the old one, under a name of its own making.
+#[tokio::test]
+async fn what_or_replace_leaves_is_removed_and_nothing_else() {
+    let (_dir, migrations) = migrations(
+        "-- migrate:up
+CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a;
+INSERT INTO t SELECT 1;
+CREATE OR REPLACE TABLE t (a UInt8, b UInt8) ENGINE = MergeTree ORDER BY a;
+",
+    );
+    for exchanged in [false, true] {
+        let client = database("settle_replaced").await;
+        let proxy = Proxy::start(&engine().url, |request| match request.query_id() {
+            Some(id) if id.ends_with("-0001-3") => Fate::CutBefore,
+            _ => Fate::Pass,
+        });
+        let broken = run(&through(&proxy, "settle_replaced"), &migrations).await;
+        assert!(matches!(broken.outcome, Err(FailureKind::InDoubt { .. })));
+        // As far as the server came.
+        let leftover = table(
+            &client,
+            "SELECT concat('_tmp_replace_', lower(hex(sipHash64('settle_replacedt'))), '_aaaaaaaaaaaaaaaa') AS name",
+        )
+        .await;
+        let other = "_tmp_replace_0000000000000000_aaaaaaaaaaaaaaaa";
+        for name in [leftover.as_str(), other] {
+            let table = "(a UInt8, b UInt8) ENGINE = MergeTree ORDER BY a";
+            execute(&client, &format!("CREATE TABLE {name} {table}")).await;
+        }
+        if exchanged {
+            execute(&client, &format!("EXCHANGE TABLES t AND {leftover}")).await;
+        }
+        let told = run(&client, &migrations).await;
+        told.outcome.unwrap();
+        assert_eq!(told.settled[0].0, exchanged, "{:?}", told.settled);
+        let left = "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, '_tmp')";
+        assert_eq!(table(&client, left).await, other);
+        assert_eq!(table(&client, "SELECT count() AS n FROM t").await, "0");
+    }
+}
+
 /// Breaks the INSERT of this number off, in the way of `fate`; then the server's log says `logged` of it.
 async fn broken_off(
     server: &Server,

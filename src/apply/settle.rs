@@ -10,12 +10,13 @@ use crate::apply::trace::{Found, find};
 use crate::apply::witness::{Phase, Witness, look, tables};
 use crate::apply::{Event, FailureKind, follow, stage};
 use crate::catalog::{Definition, DefinitionKind, Definitions, Difference, Masking};
-use crate::clickhouse::{Client, Error, Query, literal};
+use crate::clickhouse::{Client, Error, Query, identifier, literal};
 use crate::diagnostic::Severity;
 use crate::drift::{self, Bench};
 use crate::engine::child::open;
 use crate::journal::{Journal, State};
 use crate::plan::{Doubt, Findings, Log, Sign, Trace, Traces, Verdict, decide};
+use crate::sql::header;
 
 impl Run<'_> {
     /// Settles what is in doubt.
@@ -94,6 +95,7 @@ impl Run<'_> {
             Verdict::Wait => Ok(()),
             Verdict::Done(how) => {
                 self.follow(step, &witness, events).await?;
+                drop_replaced(self.client, &step.sql, Some(&witness)).await?;
                 self.settled(fact, State::Done, &how).await?;
                 events(Event::Settled {
                     doubt,
@@ -106,6 +108,7 @@ impl Run<'_> {
                 for statement in debris {
                     self.client.execute(&Query::new(statement)).await?;
                 }
+                drop_replaced(self.client, &step.sql, None).await?;
                 self.settled(fact, State::Failed, &how).await?;
                 events(Event::Settled {
                     doubt,
@@ -136,7 +139,7 @@ impl Run<'_> {
     ) -> Result<Vec<Found>, FailureKind> {
         let traces = &Traces::of(sql);
         let database = self.client.database();
-        let named = crate::sql::header(sql).objects.into_iter().next();
+        let named = header(sql).objects.into_iter().next();
         let table = named.map_or_else(Default::default, |name| {
             (
                 name.database.unwrap_or_else(|| database.to_owned()),
@@ -215,6 +218,66 @@ impl Run<'_> {
             }
             Err(error) => Ok(not(error.to_string())),
         }
+    }
+}
+
+/// Removes what `OR REPLACE` leaves where the server ends within it: the new object is made under another name, the two exchange their names,
+/// and the old one is dropped. That name begins with a hash of the object's own.
+///
+/// Once the statement is done (`then` is the look before it) it is the old object, which is known by its UUID; before that it is the new one,
+/// which looks just as what a running refresh fills.
+async fn drop_replaced(client: &Client, sql: &str, then: Option<&Witness>) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+        uuid: String,
+        engine: String,
+    }
+    let header = header(sql);
+    let Some(object) = header.objects.first().filter(|_| header.replaces) else {
+        return Ok(());
+    };
+    let database = object.database.as_deref().unwrap_or(client.database());
+    let found = Query::new(format!(
+        "SELECT name, toString(uuid) AS uuid, engine FROM system.tables WHERE database = {0} AND startsWith(name, concat('_tmp_replace_', lower(hex(sipHash64(concat({0}, {1})))), '_'))",
+        literal(database),
+        literal(&object.name)
+    ));
+    let old = then.and_then(|then| then.table(&(database.to_owned(), object.name.clone())));
+    for row in client.rows::<Row>(&found).await? {
+        let is_debris = match (then, old) {
+            (Some(_), Some(old)) => row.uuid == old.uuid,
+            // Of views there was no look, and they hold nothing.
+            (Some(_), None) => row.engine == "View",
+            (None, _) => !refreshes(client, database).await?,
+        };
+        if is_debris {
+            client
+                .execute(&Query::new(format!(
+                    "DROP TABLE IF EXISTS {}.{} SYNC",
+                    identifier(database),
+                    identifier(&row.name)
+                )))
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a database has views that are refreshed; not where the server does not know such views.
+async fn refreshes(client: &Client, database: &str) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        views: u64,
+    }
+    let query = Query::new(format!(
+        "SELECT toUInt64(count()) AS views FROM system.view_refreshes WHERE database = {}",
+        literal(database)
+    ));
+    match client.read_only().row::<Row>(&query).await {
+        Ok(row) => Ok(row.views > 0),
+        Err(error) if error.exception().is_some() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
