@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::against;
 use crate::cli::connect::start;
@@ -178,10 +178,18 @@ impl Run<'_> {
         }
     }
 
+    fn directory(&self) -> &Utf8Path {
+        self.args.cases.as_ref().unwrap_or(&self.settings.cases)
+    }
+
+    fn all_cases(&self) -> Result<Suite, Stop> {
+        Suite::load(self.directory()).map_err(|error| no_cases(&error.to_string()))
+    }
+
     /// The cases that are asked for.
     fn suite(&self) -> Result<Suite, Stop> {
-        let directory = self.args.cases.as_ref().unwrap_or(&self.settings.cases);
-        let mut suite = Suite::load(directory).map_err(|error| no_cases(&error.to_string()))?;
+        let directory = self.directory();
+        let mut suite = self.all_cases()?;
         let words = &self.args.filter;
         if !words.is_empty() {
             suite.filter(words);
@@ -324,10 +332,12 @@ impl Run<'_> {
             printer.talk("no mutant was tried: the cases have to hold for the schema itself first");
             return Ok(ExitCode::from(1));
         }
+        let all = self.all_cases()?;
         let bar = printer.bar(1, Unit::Rows, "mutants");
         let options = mutants::Options {
             only: &self.args.mutant,
             equivalents: &equivalents,
+            parents: &all.cases,
             jobs: jobs(self.args),
         };
         let done = mutants::run(

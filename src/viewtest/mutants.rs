@@ -16,9 +16,12 @@ use crate::config::{Equivalents, TestEntry};
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::scratch::{Blueprint, BuildError};
 use crate::sql::{Kind, Span, TokenKind, header, tokens};
+use crate::viewtest::case::Case;
 use crate::viewtest::history::History;
+use crate::viewtest::killers::{Killers, Part};
 use crate::viewtest::mutate::{Mutation, Types, mutations};
 use crate::viewtest::play::{Script, Stop};
+use crate::viewtest::reach::Reach;
 use crate::viewtest::sample::{Example, Sample};
 use crate::viewtest::snapshot::Answers;
 use crate::viewtest::stage::{Stage, Theatre};
@@ -254,6 +257,9 @@ pub struct Options<'a> {
     pub only: &'a [String],
     /// The mutants that are known to be equivalent.
     pub equivalents: &'a Equivalents,
+    /// The cases whose rows the generated ones are bred from: all that there are, whichever are played. Else a few cases would make a
+    /// mistake look like the original.
+    pub parents: &'a [Case],
     /// How many are tried at once.
     pub jobs: usize,
 }
@@ -282,11 +288,13 @@ pub async fn run(
         stage.close().await;
         return Ok(Report::default());
     }
-    let sample = Sample::of(&suite.cases, &mut stage, test).await;
+    let sample = Sample::of(options.parents, &mut stage, test).await;
+    let catalog = std::mem::take(&mut stage.catalog);
     stage.close().await;
     let trial = Trial {
         theatre,
         blueprint,
+        catalog: &catalog,
         suite,
         outcomes,
         test,
@@ -323,6 +331,8 @@ pub async fn run(
 struct Trial<'a> {
     theatre: &'a Theatre,
     blueprint: &'a Blueprint,
+    /// What is in the original.
+    catalog: &'a Catalog,
     suite: &'a Suite,
     outcomes: &'a [Outcome],
     test: &'a TestEntry,
@@ -330,65 +340,6 @@ struct Trial<'a> {
     killers: Mutex<Killers>,
     /// The mutants that are known to be equivalent.
     listed: &'a Equivalents,
-}
-
-/// The histories of a case: the simplest one finds most, and is played for every case before the others are for any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Simplest,
-    Others,
-}
-
-/// Which cases notice most: they are asked first.
-struct Killers {
-    /// For each part of each case: its place, how many it killed, and the milliseconds that the case takes.
-    cases: Vec<(Part, usize, usize, u128)>,
-    /// For a statement, what killed its last mutant.
-    last: BTreeMap<usize, (Part, usize)>,
-}
-
-impl Killers {
-    fn new(outcomes: &[Outcome]) -> Self {
-        Self {
-            cases: [Part::Simplest, Part::Others]
-                .into_iter()
-                .flat_map(|part| {
-                    outcomes
-                        .iter()
-                        .map(move |outcome| (part, outcome.index, 0, outcome.took.as_millis()))
-                })
-                .collect(),
-            last: BTreeMap::new(),
-        }
-    }
-
-    fn killed(&mut self, piece: usize, part: Part, case: usize) {
-        self.last.insert(piece, (part, case));
-        for (known, index, kills, _) in &mut self.cases {
-            if *index == case && *known == part {
-                *kills += 1;
-            }
-        }
-    }
-
-    /// The one that killed the neighbour, then the simplest histories, of those that kill most and then of the quick ones.
-    fn order(&self, piece: usize) -> Vec<(Part, usize)> {
-        let mut cases = self.cases.clone();
-        let last = self.last.get(&piece);
-        cases.sort_by_key(|(part, index, kills, took)| {
-            (
-                Some(&(*part, *index)) != last,
-                *part,
-                std::cmp::Reverse(*kills),
-                *took,
-                *index,
-            )
-        });
-        cases
-            .into_iter()
-            .map(|(part, index, ..)| (part, index))
-            .collect()
-    }
 }
 
 impl Trial<'_> {
@@ -407,48 +358,59 @@ impl Trial<'_> {
     }
 
     async fn play(&self, mutant: &Mutant, stage: &mut Stage<'_>) -> Result<Fate, BuildError> {
-        if let Some(because) = self.sample.refusal(stage).await? {
-            return Ok(Fate::Refused { because });
-        }
+        let object = header(&mutant.sql).objects.into_iter().next();
+        let object = object.map(|object| object.name).unwrap_or_default();
+        let reach = Reach::of(self.catalog, &object);
         let mut order = self
             .killers
             .lock()
             .map(|killers| killers.order(mutant.piece))
             .unwrap_or_default();
-        // What somebody thought through is proven again by the sample, and by the simplest history of every case.
+        order.retain(|(_, index)| {
+            let case = self.suite.cases.get(*index);
+            case.is_some_and(|case| reach.concerns(case))
+        });
+        // What somebody thought through is proven again by the sample, merged and unmerged, and by a reading of every case.
         let listed = self.listed.reason(&mutant.name).is_some();
         let mut example = None;
         if listed {
-            example = self.sample.tell(stage).await?;
+            example = self.sample.tell(stage, &reach).await?;
             if example.is_none() {
                 order.retain(|(part, _)| *part == Part::Simplest);
             }
         }
         for (part, index) in order {
-            if let Some(history) = self.notices(part, index, stage).await? {
-                if let Ok(mut killers) = self.killers.lock() {
-                    killers.killed(mutant.piece, part, index);
-                }
-                return Ok(Fate::Killed {
-                    case: index,
-                    history,
-                });
+            let Some(history) = self.notices(part, index, stage, listed).await? else {
+                continue;
+            };
+            if history.is_none()
+                && let Some(because) = self.sample.refusal(stage).await?
+            {
+                return Ok(Fate::Refused { because });
             }
+            if let Ok(mut killers) = self.killers.lock() {
+                killers.killed(mutant.piece, part, index);
+            }
+            return Ok(Fate::Killed {
+                case: index,
+                history,
+            });
         }
         if !listed {
-            example = self.sample.tell(stage).await?;
+            example = self.sample.tell(stage, &reach).await?;
         }
         Ok(example.map_or(Fate::Equivalent, |example| Fate::Survived {
             example: Box::new(example),
         }))
     }
 
-    /// Whether a case tells a mutant from the original, and by which reading.
+    /// Whether a case tells a mutant from the original, and by which reading; `once`: no more than the first is taken.
     async fn notices(
         &self,
         part: Part,
         index: usize,
         stage: &mut Stage<'_>,
+        once: bool,
     ) -> Result<Option<Option<History>>, BuildError> {
         let (Some(case), Some(original)) = (
             self.suite.cases.get(index),
@@ -471,7 +433,11 @@ impl Trial<'_> {
                             noticed = Some(Some(reading.history));
                             return ControlFlow::Break(());
                         }
-                        ControlFlow::Continue(())
+                        if once {
+                            ControlFlow::Break(())
+                        } else {
+                            ControlFlow::Continue(())
+                        }
                     })
                     .await?;
                 if told.is_break() {

@@ -15,6 +15,7 @@ use crate::viewtest::breed::Breed;
 use crate::viewtest::case::{Action, Case, Row};
 use crate::viewtest::history::{Arrival, History, Merging};
 use crate::viewtest::play::{Script, Stop};
+use crate::viewtest::reach::Reach;
 use crate::viewtest::rows::{Difference, Rows, compare};
 use crate::viewtest::stage::Stage;
 
@@ -143,9 +144,10 @@ impl Sample {
             });
         }
         let mut readings = Vec::new();
+        let questions: Vec<&String> = sample.questions.iter().collect();
         for way in WAYS {
             let _ = sample
-                .read(stage, way, &mut |reading| {
+                .read(stage, way, &questions, &mut |reading| {
                     readings.push(reading);
                     ControlFlow::Continue(())
                 })
@@ -205,12 +207,21 @@ impl Sample {
     }
 
     /// The first row that tells another schema from the original.
-    pub(crate) async fn tell(&self, stage: &mut Stage<'_>) -> Result<Option<Example>, BuildError> {
+    ///
+    /// # Errors
+    /// [`BuildError`]: the server went away.
+    pub(crate) async fn tell(
+        &self,
+        stage: &mut Stage<'_>,
+        reach: &Reach<'_>,
+    ) -> Result<Option<Example>, BuildError> {
+        let met = |question: &&String| reach.meets(question);
+        let questions: Vec<&String> = self.questions.iter().filter(met).collect();
         let mut original = self.readings.iter();
         let mut found = None;
         for way in WAYS {
             let told = self
-                .read(stage, way, &mut |reading| {
+                .read(stage, way, &questions, &mut |reading| {
                     found = original
                         .next()
                         .and_then(|original| example(original, &reading));
@@ -232,6 +243,7 @@ impl Sample {
         &self,
         stage: &mut Stage<'_>,
         way: Way,
+        questions: &[&String],
         each: &mut (dyn FnMut(Reading) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>, BuildError> {
         stage.clear().await?;
@@ -244,7 +256,7 @@ impl Sample {
             };
             answers.push((question, answer));
         }
-        answers.extend(self.ask(stage).await?);
+        answers.extend(ask(stage, questions).await?);
         let way_there = way.name(false);
         if each(Reading {
             way: way_there,
@@ -257,18 +269,21 @@ impl Sample {
         stage.merge().await?;
         Ok(each(Reading {
             way: way.name(true),
-            answers: self.ask(stage).await?,
+            answers: ask(stage, questions).await?,
         }))
     }
+}
 
-    async fn ask(&self, stage: &Stage<'_>) -> Result<Vec<(String, Answer)>, BuildError> {
-        let mut answers = Vec::new();
-        for question in &self.questions {
-            let answer = answered(stage.query(question).await)?;
-            answers.push((question.clone(), answer));
-        }
-        Ok(answers)
+async fn ask(
+    stage: &Stage<'_>,
+    questions: &[&String],
+) -> Result<Vec<(String, Answer)>, BuildError> {
+    let mut answers = Vec::new();
+    for &question in questions {
+        let answer = answered(stage.query(question).await)?;
+        answers.push((question.clone(), answer));
     }
+    Ok(answers)
 }
 
 impl Herd {
@@ -382,7 +397,11 @@ async fn takes(stage: &Stage<'_>, table: &str, rows: Vec<Row>) -> Result<Vec<Row
 
 /// The first answer that differs, and one row of it.
 fn example(original: &Reading, mutant: &Reading) -> Option<Example> {
-    for ((question, expected), (_, found)) in original.answers.iter().zip(&mutant.answers) {
+    for (question, found) in &mutant.answers {
+        let asked = |(asked, _): &&(String, Answer)| asked == question;
+        let Some((_, expected)) = original.answers.iter().find(asked) else {
+            continue;
+        };
         if expected == found {
             continue;
         }

@@ -1,6 +1,6 @@
 //! A throw-away database in which cases are played, one after the other.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::Value;
 
@@ -89,6 +89,8 @@ pub struct Stage<'a> {
     pub catalog: Catalog,
     /// Whether migrations put rows into tables, which a TRUNCATE would take away.
     stocked: bool,
+    /// Whether anything was done here since it was built or cleared.
+    used: AtomicBool,
     /// The token of the last INSERT: where inserts are deduplicated, no two of them are one unless a history says so.
     token: AtomicU64,
 }
@@ -115,6 +117,7 @@ impl<'a> Stage<'a> {
             client,
             catalog: Catalog::default(),
             stocked: false,
+            used: AtomicBool::new(false),
             token: AtomicU64::new(0),
         };
         match stage.furnish().await {
@@ -150,6 +153,9 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// [`BuildError`].
     pub async fn clear(&mut self) -> Result<(), BuildError> {
+        if !self.used.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
         if self.stocked {
             self.theatre.scratch.remove(&self.client).await?;
             self.client = self.theatre.scratch.build(self.blueprint).await?;
@@ -174,6 +180,7 @@ impl<'a> Stage<'a> {
         raw: bool,
         retry: bool,
     ) -> Result<(), Error> {
+        self.used.store(true, Ordering::Relaxed);
         if !retry {
             self.token.fetch_add(1, Ordering::Relaxed);
         }
@@ -223,6 +230,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// [`Error`].
     pub async fn execute(&self, sql: &str) -> Result<(), Error> {
+        self.used.store(true, Ordering::Relaxed);
         self.client
             .execute(&with(Query::new(sql), &self.theatre.execute))
             .await
