@@ -172,6 +172,62 @@ fn what_is_wrong_with_a_case_is_named_with_its_line_and_never_passes() {
 }
 
 #[test]
+fn machines_are_told_the_same_with_file_and_line() {
+    let nothing = GOOD.split_once("## query").unwrap().0;
+    let sandbox = Sandbox::new(&[
+        (
+            "fails.md",
+            GOOD.replace("SELECT page,", "SELECT url,").as_bytes(),
+        ),
+        ("good.md", GOOD.as_bytes()),
+        ("nothing.md", nothing.as_bytes()),
+    ]);
+    let told = |args: &[&str]| {
+        let output = sandbox.command(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    told(&["test", "--accept"]);
+    let holds = |format: &str, parts: &[&str]| {
+        let text = told(&["test", "--format", format]);
+        for part in parts {
+            assert!(text.contains(part), "{format} without {part}:\n{text}");
+        }
+    };
+    holds(
+        "junit",
+        &[
+            "tests=\"3\" skipped=\"0\" errors=\"1\" failures=\"1\"",
+            "tests/views/fails.md:12",
+            "tests/views/nothing.md:1: the case asks nothing",
+        ],
+    );
+    holds(
+        "github",
+        &[
+            "::error file=tests/views/fails.md,line=12",
+            "::error file=tests/views/nothing.md,line=1",
+        ],
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&told(&["test", "--format", "json"])).unwrap();
+    assert_eq!(json["ok"], false);
+    let cases = json["cases"].as_array().unwrap();
+    let verdicts: Vec<(&str, u64)> = cases
+        .iter()
+        .map(|case| {
+            (
+                case["verdict"].as_str().unwrap(),
+                case["line"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(verdicts, [("broken", 12), ("passed", 1)]);
+    assert_eq!(json["findings"][0]["code"], "no-query");
+    assert_eq!(json["findings"][0]["line"], 1);
+}
+
+#[test]
 fn a_case_that_has_changed_does_not_pass_until_it_is_accepted() {
     let sandbox = Sandbox::new(&[("good.md", GOOD.as_bytes())]);
     snapshot!(sandbox.command(&["test"]).env("CI", "1"), @"

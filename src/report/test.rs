@@ -407,14 +407,15 @@ pub fn junit(suite: &Suite, outcomes: &[Outcome], took: Duration) -> String {
         tests.add_test_case(test);
     }
     for finding in &suite.findings {
-        let path = finding
+        let (path, place) = finding
             .location
             .as_ref()
-            .map_or("", |location| location.path.as_str());
+            .map(|at| (at.path.as_str(), format!("{}:{}: ", at.path, at.line)))
+            .unwrap_or_default();
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status
             .set_type(finding.code)
-            .set_message(finding.message.as_str());
+            .set_message(format!("{place}{}", finding.message));
         let mut test = TestCase::new(finding.code, status);
         test.set_classname(path);
         tests.add_test_case(test);
