@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
-use crate::catalog::{Catalog, DefinitionKind, Definitions, Details, Kind, Lineage, Place};
+use crate::catalog::{
+    Catalog, DefinitionKind, Definitions, Details, Generations, Kind, Lineage, Place,
+};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::docs::{
     self, ColumnFigures, Figures, Model, Parts, Sample, Stale, is_steady, is_volatile,
@@ -199,8 +201,11 @@ async fn collect(
 ) -> Result<BTreeMap<(String, String), Sample>, ClickHouseError> {
     #[derive(Deserialize)]
     struct Row {
+        #[serde(rename = "_housewright_value")]
         value: Option<String>,
+        #[serde(rename = "_housewright_n")]
         n: u64,
+        #[serde(rename = "_housewright_distinct")]
         distinct: u64,
     }
     #[derive(Deserialize)]
@@ -237,7 +242,8 @@ async fn collect(
             }
             let (name, from) = (identifier(&column.name), identifier(&object.name));
             let query = Query::new(format!(
-                "SELECT toString({name}) AS value, count() AS n, count() OVER () AS distinct FROM {from} GROUP BY value ORDER BY n DESC, value LIMIT {VALUES}"
+                "SELECT toString({name}) AS _housewright_value, count() AS _housewright_n, count() OVER () AS _housewright_distinct FROM {from} \
+                 GROUP BY _housewright_value ORDER BY _housewright_n DESC, _housewright_value LIMIT {VALUES}"
             ))
             .setting("session_timezone", "UTC")
             .setting("max_threads", "1");
@@ -302,19 +308,24 @@ pub async fn values(
 ) -> Result<BTreeMap<String, Sample>, ClickHouseError> {
     #[derive(Deserialize)]
     struct Row {
+        #[serde(rename = "_housewright_value")]
         value: Option<String>,
+        #[serde(rename = "_housewright_distinct")]
         distinct: u64,
     }
     let client = target.read_only();
+    let stands = Generations::read(&client).await?.current(&object.name);
     let mut samples = BTreeMap::new();
+    // No column has a name like these aliases, which would hide it.
     for column in &object.columns {
         if column.r#type.starts_with("AggregateFunction(") {
             continue;
         }
         let query = Query::new(format!(
-            "WITH (SELECT uniq({name}) FROM {from}) AS n \
-             SELECT toString({name}) AS value, ifNull(n, 0) AS distinct FROM {from} GROUP BY value ORDER BY count() DESC, value LIMIT {VALUES}",
-            from = identifier(&object.name),
+            "WITH (SELECT uniq({name}) FROM {from}) AS _housewright_uniq \
+             SELECT toString({name}) AS _housewright_value, ifNull(_housewright_uniq, 0) AS _housewright_distinct FROM {from} \
+             GROUP BY _housewright_value ORDER BY count() DESC, _housewright_value LIMIT {VALUES}",
+            from = identifier(&stands),
             name = identifier(&column.name),
         ))
         .setting("max_execution_time", "10")
@@ -367,6 +378,8 @@ pub async fn figures(
         uncompressed: u64,
     }
     let client = target.read_only();
+    // A rebuild leaves its table under another name than the schema knows.
+    let generations = Generations::read(&client).await?;
     let tables = Query::new(
         "SELECT table, sum(rows) AS rows, sum(bytes_on_disk) AS bytes, sum(data_uncompressed_bytes) AS uncompressed, count() AS parts, \
          uniqExact(partition) AS partitions, toString(max(modification_time), 'UTC') AS written, \
@@ -380,9 +393,10 @@ pub async fn figures(
     let tables: Vec<TableRow> = client.rows(&tables).await?;
     let columns: Vec<ColumnRow> = client.rows(&columns).await?;
     for object in &mut model.objects {
+        let stands = generations.current(&object.name);
         object.figures = tables
             .iter()
-            .find(|row| row.table == object.name)
+            .find(|row| row.table == stands)
             .map(|row| Figures {
                 rows: row.rows,
                 bytes: row.bytes,
@@ -395,7 +409,7 @@ pub async fn figures(
         for column in &mut object.columns {
             column.figures = columns
                 .iter()
-                .find(|row| row.table == object.name && row.name == column.name)
+                .find(|row| row.table == stands && row.name == column.name)
                 .map(|row| ColumnFigures {
                     bytes: row.bytes,
                     uncompressed: row.uncompressed,

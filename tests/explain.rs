@@ -140,6 +140,38 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
+fn what_a_rebuild_left_is_explained_by_the_name_that_the_schema_knows() {
+    let directory = Utf8TempDir::new().unwrap();
+    fs_err::create_dir_all(directory.path().join("schema/migrations")).unwrap();
+    let sql = "-- migrate:up
+CREATE TABLE state (id UInt64, n UInt64) ENGINE = MergeTree ORDER BY id SETTINGS index_granularity = 16;
+INSERT INTO state SELECT number, 7 FROM numbers(1000);
+RENAME TABLE state TO state__housewright_2;
+-- migrate:down
+";
+    let path = directory.path().join("schema/migrations/0001_state.sql");
+    fs_err::write(&path, sql).unwrap();
+    shown(directory.path(), &["apply", "-q"]);
+    // What the schema says, and what stands there since.
+    let rename = "RENAME TABLE state TO state__housewright_2;\n";
+    fs_err::write(&path, sql.replace(rename, "")).unwrap();
+    let text = shown(directory.path(), &["explain", "state", "--target", "local"]);
+    for said in [
+        "rows             1,000",
+        "fast    id = '0'",
+        "primary key of state (id)",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+    let text = shown(
+        directory.path(),
+        &["explain", "state.n", "--target", "local"],
+    );
+    // `n` is its name, and not the one of a number that was asked for along with it.
+    assert!(text.contains("values           7\n"), "{text}");
+}
+
+#[test]
 fn foreign_tables_are_explained_too() {
     let directory = Utf8TempDir::new().unwrap();
     fs_err::create_dir_all(directory.path().join("schema/migrations")).unwrap();

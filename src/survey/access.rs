@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::catalog::{Generations, generation};
 use crate::clickhouse::{Client, Error, Query, identifier, literal};
 use crate::docs::{Model, Object, Sample};
 
@@ -70,6 +71,7 @@ pub async fn access(
     samples: &BTreeMap<String, Sample>,
 ) -> Result<Vec<Access>, Error> {
     let mut found: Vec<Access> = Vec::new();
+    let stands = Generations::read(client).await?.current(&object.name);
     let mut conditions = Vec::new();
     for column in &object.columns {
         let Some(value) = samples
@@ -89,7 +91,7 @@ pub async fn access(
     }
     for (column, condition) in &conditions {
         let columns = vec![column.clone()];
-        if let Some(access) = explain(client, model, object, columns, condition.clone()).await? {
+        if let Some(access) = explain(client, model, &stands, columns, condition.clone()).await? {
             found.push(access);
         }
     }
@@ -107,7 +109,7 @@ pub async fn access(
         for other in others {
             let columns = [first.columns.clone(), other.columns.clone()].concat();
             let condition = format!("{} AND {}", first.condition, other.condition);
-            found.extend(explain(client, model, object, columns, condition).await?);
+            found.extend(explain(client, model, &stands, columns, condition).await?);
         }
     }
     found.sort_by(|a, b| {
@@ -131,13 +133,13 @@ fn plain(name: &str) -> String {
 async fn explain(
     client: &Client,
     model: &Model,
-    object: &Object,
+    stands: &str,
     columns: Vec<String>,
     condition: String,
 ) -> Result<Option<Access>, Error> {
     let query = Query::new(format!(
         "EXPLAIN indexes = 1, json = 1 SELECT * FROM {} WHERE {condition}",
-        identifier(&object.name)
+        identifier(stands)
     ));
     let bytes = match client.fetch(&query, "TSVRaw").await {
         Ok(bytes) => bytes,
@@ -168,6 +170,7 @@ async fn explain(
             .strip_prefix(client.database())
             .and_then(|rest| rest.strip_prefix('.'))
             .unwrap_or(table);
+        let table = generation::parse(table).0;
         let leads = model
             .get(table)
             .map(|it| first_key(&it.clauses.order_by, &it.clauses.primary_key));
