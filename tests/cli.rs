@@ -475,11 +475,11 @@ fn bad_migrations_are_named_all_at_once() {
       |
       = help: close it; a quote inside a string is written as `''`
 
-    error[invalid-utf8]: the migration is not UTF-8: byte 22, in line 2
+    error[invalid-utf8]: the file is not UTF-8: byte 22, in line 2
     --> schema/migrations/0007_latin1.sql:1:1
      = help: save it as UTF-8; a binary value can be written as unhex('…')
 
-    error[unreadable]: the migration cannot be read: failed to open file `schema/migrations/0008_dangling.sql`: No such file or directory (os error 2)
+    error[unreadable]: the file cannot be read: failed to open file `schema/migrations/0008_dangling.sql`: No such file or directory (os error 2)
     --> schema/migrations/0008_dangling.sql:1:1
      = help: check that it is a file and that you may read it
 
@@ -563,7 +563,7 @@ fn bad_migrations_are_named_all_at_once() {
         {
           "severity": "error",
           "code": "invalid-utf8",
-          "message": "the migration is not UTF-8: byte 22, in line 2",
+          "message": "the file is not UTF-8: byte 22, in line 2",
           "path": "schema/migrations/0007_latin1.sql",
           "line": 1,
           "column": 1,
@@ -573,7 +573,7 @@ fn bad_migrations_are_named_all_at_once() {
         {
           "severity": "error",
           "code": "unreadable",
-          "message": "the migration cannot be read: failed to open file `schema/migrations/0008_dangling.sql`: No such file or directory (os error 2)",
+          "message": "the file cannot be read: failed to open file `schema/migrations/0008_dangling.sql`: No such file or directory (os error 2)",
           "path": "schema/migrations/0008_dangling.sql",
           "line": 1,
           "column": 1,

@@ -11,7 +11,8 @@ use crate::cli::connect::{Connection, connect, owner};
 use crate::cli::printer::Unit;
 use crate::cli::{Context, Stop};
 use crate::journal::LockError;
-use crate::rebuild::{Error, Event, Fact, Options, Task, survey};
+use crate::migration::{Change, columns};
+use crate::rebuild::{Error, Event, Fact, Options, Task, survey, survey_change};
 use crate::report;
 
 /// Make a materialized view anew from its source while rows come in: nothing lost, nothing counted twice
@@ -25,6 +26,13 @@ pub(crate) struct Args {
     /// A view that reads the state, the state, or the materialized view that feeds it
     #[arg(required_unless_present_any = ["resume", "finish", "rollback", "abort"], conflicts_with_all = ["resume", "finish", "rollback", "abort"])]
     view: Option<String>,
+    /// Change the definition: a file with CREATE TABLE for a new state, CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for
+    /// the readers that change over
+    #[arg(long, value_name = "FILE", requires = "view")]
+    to: Option<Utf8PathBuf>,
+    /// The columns of the readers that may differ from what they say now; any other difference stops before readers are swapped
+    #[arg(long, value_name = "COLUMN,…", requires = "to")]
+    expect: Option<String>,
     /// Show what would be done, and do nothing
     #[arg(long, requires = "view")]
     dry_run: bool,
@@ -70,14 +78,32 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn task(&self) -> Task {
-        match &self.view {
-            Some(view) => Task::Begin(view.clone()),
+    fn task(&self, context: &Context) -> Result<Task, Stop> {
+        Ok(match &self.view {
+            Some(view) => Task::Begin {
+                view: view.clone(),
+                change: self.change(context)?.map(Box::new),
+            },
             None if self.finish => Task::Finish,
             None if self.rollback => Task::RollBack,
             None if self.abort => Task::Abort,
             None => Task::Resume,
+        })
+    }
+
+    /// The definition in the file, with what may differ by the option or by the file.
+    fn change(&self, context: &Context) -> Result<Option<Change>, Stop> {
+        let Some(file) = &self.to else {
+            return Ok(None);
+        };
+        let mut change = Change::load(file).map_err(|findings| {
+            context.printer.findings(2, &findings, None);
+            Stop::said(2)
+        })?;
+        if let Some(expect) = &self.expect {
+            change.expects = Some(columns(expect).collect());
         }
+        Ok(Some(change))
     }
 
     fn options(&self) -> Options {
@@ -96,8 +122,8 @@ impl Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
+    let (task, options) = (args.task(context)?, args.options());
     let connection = connect(context).await?;
-    let (task, options) = (args.task(), args.options());
     let result = if args.dry_run {
         show(&task, &options, &connection, context).await
     } else {
@@ -113,15 +139,17 @@ async fn show(
     connection: &Connection,
     context: &Context,
 ) -> Result<ExitCode, Stop> {
-    let Task::Begin(view) = task else {
+    let Task::Begin { view, change } = task else {
         return Err(Stop::usage(anyhow!(
             "--dry-run shows what a new rebuild would do"
         )));
     };
-    let survey = match survey(&connection.client, view, options).await {
-        Ok(survey) => survey,
-        Err(error) => return Err(stop(error, context)),
+    let client = &connection.client;
+    let surveyed = match change {
+        None => survey(client, view, options).await,
+        Some(change) => survey_change(client, view, change, options).await,
     };
+    let survey = surveyed.map_err(|error| stop(error, context))?;
     let (target, database) = (&connection.target, &connection.settings.database);
     if context.printer.is_json() {
         context.printer.data(&report::rebuild::survey_json(
@@ -220,7 +248,8 @@ async fn perform(
 /// Who has to act.
 fn stop(error: Error, context: &Context) -> Stop {
     let code = match &error {
-        Error::Disagree { .. } => 1,
+        Error::Disagree { .. } | Error::Unexpected { .. } | Error::Incomparable { .. } => 1,
+        Error::Unmakeable { .. } => 3,
         Error::Lock(LockError::Held { .. }) => 4,
         Error::Lock(_) | Error::ClickHouse(_) | Error::Busy { .. } | Error::Restless { .. } => 3,
         _ => 2,

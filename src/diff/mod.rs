@@ -2,6 +2,7 @@
 //! proven where an engine is (`drift`).
 
 mod columns;
+mod object;
 mod order;
 mod shape;
 mod table;
@@ -14,6 +15,7 @@ use crate::catalog::{Cycle, Definition, DefinitionKind, Definitions, Difference,
 use crate::diff::order::{Change, Made, Part};
 use crate::diff::shape::{Table, View};
 
+pub use crate::diff::object::object;
 pub use crate::diff::write::{Way, migration};
 
 /// A statement, without `;`.

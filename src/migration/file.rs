@@ -40,10 +40,10 @@ pub(crate) fn read(path: &Utf8Path, findings: &mut Vec<Diagnostic>) -> Option<Mi
     })
 }
 
-struct File<'a> {
-    path: &'a Utf8Path,
-    text: String,
-    findings: &'a mut Vec<Diagnostic>,
+pub(super) struct File<'a> {
+    pub(super) path: &'a Utf8Path,
+    pub(super) text: String,
+    pub(super) findings: &'a mut Vec<Diagnostic>,
 }
 
 impl File<'_> {
@@ -80,13 +80,13 @@ impl File<'_> {
     }
 
     /// The text, without a byte order mark, with `\n` line ends.
-    fn text(&mut self) -> Option<String> {
+    pub(super) fn text(&mut self) -> Option<String> {
         let bytes = match fs_err::read(self.path) {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.error(
                     "unreadable",
-                    format!("the migration cannot be read: {error}"),
+                    format!("the file cannot be read: {error}"),
                     None,
                     "check that it is a file and that you may read it",
                 );
@@ -100,7 +100,7 @@ impl File<'_> {
                 let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();
                 self.error(
                     "invalid-utf8",
-                    format!("the migration is not UTF-8: byte {at}, in line {line}"),
+                    format!("the file is not UTF-8: byte {at}, in line {line}"),
                     None,
                     "save it as UTF-8; a binary value can be written as unhex('…')",
                 );
@@ -191,7 +191,7 @@ impl File<'_> {
     }
 
     /// The statements of a section, their places counted from the file's start.
-    fn statements(&mut self, body: Span) -> Vec<Statement> {
+    pub(super) fn statements(&mut self, body: Span) -> Vec<Statement> {
         // White space of the same length keeps every offset, line and column as it is in the file.
         let before: String = self.text[..body.start]
             .chars()

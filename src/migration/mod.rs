@@ -3,6 +3,7 @@
 //! A migration is `migrations/<version>_<name>.sql` with a `-- migrate:up` and a `-- migrate:down` section. All that is wrong with the
 //! files is found at once, each with its place and its remedy. Nothing here knows a server.
 
+mod change;
 mod file;
 mod sum;
 
@@ -13,6 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::sql::{Span, Statement};
 
+pub use crate::migration::change::{Change, Part, columns};
 pub use crate::migration::sum::{FILE_NAME as SUM_FILE, Sum};
 
 /// One migration.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clickhouse::{Client, Error, Query};
 use crate::journal::{Owner, REBUILD_TABLE};
+use crate::rebuild::differences::Differences;
 use crate::rebuild::subject::Subject;
 
 /// A fact that waits in a queue of the server's is not written down yet.
@@ -62,6 +63,11 @@ pub enum Fact {
     Agreed {
         /// How many rows were compared.
         rows: u64,
+    },
+    /// New and old were compared.
+    Compared {
+        /// How they differ.
+        differences: Box<Differences>,
     },
     /// Readers read the new state.
     Swapped,
@@ -120,6 +126,8 @@ pub struct Progress {
     pub staged: Option<(usize, String, u64)>,
     /// How many rows were compared and are the same.
     pub agreed: Option<u64>,
+    /// How new and old differ, if the definition was changed and that could be compared.
+    pub compared: Option<Differences>,
     /// Whether readers read the new state.
     pub swapped: bool,
     /// Whether they did once.
@@ -146,6 +154,7 @@ impl Progress {
             moved: BTreeSet::new(),
             staged: None,
             agreed: None,
+            compared: None,
             swapped: false,
             was_swapped: false,
             finishing: false,
@@ -181,6 +190,7 @@ impl Progress {
                 };
             }
             Fact::Agreed { rows } => self.agreed = Some(rows),
+            Fact::Compared { differences } => self.compared = Some(*differences),
             Fact::Swapped => {
                 self.swapped = true;
                 self.was_swapped = true;
@@ -188,6 +198,7 @@ impl Progress {
             Fact::Back => {
                 self.swapped = false;
                 self.agreed = None;
+                self.compared = None;
             }
             Fact::Finishing => self.finishing = true,
             Fact::Aborting => self.aborting = true,

@@ -7,7 +7,10 @@
 
 mod agreement;
 mod barrier;
+mod change;
+mod changeover;
 mod chunks;
+mod differences;
 mod history;
 mod ledger;
 mod obstacles;
@@ -19,10 +22,14 @@ mod waiting;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
 
 use crate::journal::LockError;
+use crate::migration::Change;
 
 pub use crate::rebuild::barrier::{Barrier, Running};
+pub use crate::rebuild::change::{Changed, Reader, survey_change};
+pub use crate::rebuild::differences::Differences;
 pub use crate::rebuild::ledger::{Chunk, Fact, Progress, last};
 pub use crate::rebuild::obstacles::Refusal;
 pub use crate::rebuild::run::perform;
@@ -71,7 +78,12 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// A rebuild of what a name means, up to the swap of the readers.
-    Begin(String),
+    Begin {
+        /// The name.
+        view: String,
+        /// The definition that it is to have; `None`: the one it has.
+        change: Option<Box<Change>>,
+    },
     /// To go on with the rebuild that broke off, or was rolled back.
     Resume,
     /// To let the old side go.
@@ -145,13 +157,13 @@ pub struct Outcome {
 }
 
 /// A row that differs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     /// The key: columns and values.
     pub key: Vec<(String, String)>,
-    /// The columns that differ: name, by the raw rows, in the new state.
+    /// The columns that differ: name, by the raw rows or on the old side, in the new state.
     pub cells: Vec<(String, String, String)>,
-    /// Whether the raw rows have it.
+    /// Whether the raw rows have it, or the old side.
     pub in_raw: bool,
     /// Whether the new state has it.
     pub in_state: bool,
@@ -249,6 +261,43 @@ pub enum Error {
         count: u64,
         /// Some of them.
         examples: Vec<Example>,
+    },
+    /// The server refused a statement of the changed definition; what was made before it is gone again.
+    #[error(
+        "ClickHouse refused what stands in {place}; readers were not touched, and everything is as it was"
+    )]
+    Unmakeable {
+        /// Where the statement stands.
+        place: String,
+        /// What the server said.
+        #[source]
+        error: crate::clickhouse::Error,
+    },
+    /// The new side differs from the old one in more than was said. Readers were not swapped.
+    #[error(
+        "`{}` would differ from what it says now in more than was expected; readers were not swapped", .differences.reader
+    )]
+    Unexpected {
+        /// How they differ.
+        differences: Box<Differences>,
+        /// In which columns they may not.
+        columns: Vec<String>,
+    },
+    /// What may differ was said, and it cannot be looked at.
+    #[error("new and old cannot be compared, so nobody knows whether more than {} differs: {why}\n  readers were not swapped; `housewright rebuild --abort` takes it back, and without expectations it goes through", if expects.is_empty() { "nothing".to_owned() } else { expects.join(", ") })]
+    Incomparable {
+        /// What may differ.
+        expects: Vec<String>,
+        /// Why they cannot be compared.
+        why: String,
+    },
+    /// Somebody goes on with the old side.
+    #[error("`{state}` is still read by {}, so it cannot be let go\n  let them read the new side (CREATE OR REPLACE VIEW), or drop them; nothing was changed", readers.join(", "))]
+    StillRead {
+        /// The old state.
+        state: String,
+        /// Who reads it.
+        readers: Vec<String>,
     },
     /// Some keys changed every time they were looked at.
     #[error(

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Kind, Object, mentions, references};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, literal};
+use crate::diagnostic::Location;
 use crate::rebuild::Options;
-use crate::rebuild::subject::Subject;
+use crate::rebuild::subject::{Side, Subject};
 use crate::sql::{TokenKind, tokens};
 
 /// What stands in the way of a rebuild, and what to do about it.
@@ -15,18 +16,30 @@ pub struct Refusal {
     pub reason: String,
     /// What to do.
     pub remedy: String,
+    /// Where it stands in a file, if it does.
+    #[serde(skip)]
+    pub location: Option<Location>,
+}
+
+impl Refusal {
+    /// With its place in a file.
+    #[must_use]
+    pub fn at(mut self, location: &Location) -> Self {
+        self.location = Some(location.clone());
+        self
+    }
 }
 
 pub(super) fn refusal(reason: impl Into<String>, remedy: impl Into<String>) -> Refusal {
     Refusal {
         reason: reason.into(),
         remedy: remedy.into(),
+        location: None,
     }
 }
 
+/// Whether state, view and source are such as a rebuild knows how to make.
 pub(super) fn check_shape(
-    catalog: &Catalog,
-    subject: &Subject,
     source: &Object,
     state: &Object,
     view: &Object,
@@ -108,24 +121,41 @@ pub(super) fn check_shape(
             "please report its SHOW CREATE TABLE",
         ));
     }
-    // What inserts into the state trigger, and what else reads it, would go on with the old one.
-    let others = catalog.objects.iter().filter(|object| {
-        object.name != view.name
+}
+
+/// What reads the old state and is no reader: a trigger on it, a dictionary.
+pub(super) fn followers<'a>(
+    catalog: &'a Catalog,
+    old: &'a Side,
+) -> impl Iterator<Item = &'a Object> {
+    catalog.objects.iter().filter(|object| {
+        object.name != old.view
             && !matches!(object.kind, Kind::View | Kind::ParameterizedView)
-            && object.name != state.name
-            && references(&object.create).contains(&subject.old.state)
-    });
+            && object.name != old.state
+            && references(&object.create).contains(&old.state)
+    })
+}
+
+/// What inserts into the state trigger, and what else reads it, would go on with the old one.
+pub(super) fn check_followers(catalog: &Catalog, subject: &Subject, refusals: &mut Vec<Refusal>) {
+    let others = followers(catalog, &subject.old);
     for other in others {
         refusals.push(refusal(
             format!(
                 "`{}` ({}) reads `{}` and would go on with the old one",
-                other.name, other.engine, state.name
+                other.name, other.engine, subject.old.state
             ),
             "drop it before, and make it anew after `rebuild --finish`",
         ));
     }
 }
 
+#[derive(Deserialize)]
+struct Row {
+    name: String,
+}
+
+/// Whether all that read the old state can be swapped.
 pub(super) async fn check_readers(
     client: &Client,
     catalog: &Catalog,
@@ -133,10 +163,6 @@ pub(super) async fn check_readers(
     readers: &[String],
     refusals: &mut Vec<Refusal>,
 ) -> Result<(), ClickHouseError> {
-    #[derive(Deserialize)]
-    struct Row {
-        name: String,
-    }
     let state = &subject.old.state;
     if readers.is_empty() {
         refusals.push(refusal(
@@ -166,9 +192,18 @@ pub(super) async fn check_readers(
             "let it read a view of this database instead",
         ));
     }
+    Ok(())
+}
+
+/// Inserts on other replicas would not be waited for.
+pub(super) async fn check_replicas(
+    client: &Client,
+    subject: &Subject,
+    refusals: &mut Vec<Refusal>,
+) -> Result<(), ClickHouseError> {
     let query = Query::new(format!(
         "SELECT table AS name FROM system.replicas WHERE database = currentDatabase() AND table IN ({}, {}) AND total_replicas > 1",
-        literal(state),
+        literal(&subject.old.state),
         literal(&subject.source)
     ));
     for row in client.rows::<Row>(&query).await? {

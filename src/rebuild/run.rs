@@ -9,9 +9,11 @@ use crate::catalog::generation::{parse, physical, renamed};
 use crate::catalog::{Catalog, Generations};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::journal::{Lock, Owner};
+use crate::migration::Change;
 use crate::rebuild::barrier::Barrier;
+use crate::rebuild::change::survey_change;
 use crate::rebuild::ledger::{Fact, Ledger};
-use crate::rebuild::obstacles::Refusal;
+use crate::rebuild::obstacles::refusal;
 use crate::rebuild::parity::Comparison;
 use crate::rebuild::subject::{Subject, readers, survey};
 use crate::rebuild::{Error, Event, Options, Outcome, Task, chunks};
@@ -44,20 +46,20 @@ pub async fn perform(
     events: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Outcome, Error> {
     let begun = Instant::now();
-    if let Task::Begin(name) = task {
+    if let Task::Begin { view, change } = task {
         // Before anything is locked, and again under the lock.
         refuse_a_second(crate::rebuild::last(client).await?)?;
-        check(client, name, options).await?;
+        check(client, view, change.as_deref(), options).await?;
     }
     let lock = Lock::acquire(client, owner.clone()).await?;
     events(Event::Locked);
     let result = async {
         let open = Ledger::open(client, owner).await?;
-        let begins = matches!(task, Task::Begin(_));
+        let begins = matches!(task, Task::Begin { .. });
         let ledger = match (task, open) {
-            (Task::Begin(_), Some(open)) => return Err(unfinished(&open.progress)),
-            (Task::Begin(name), None) => {
-                let subject = check(client, name, options).await?;
+            (Task::Begin { .. }, Some(open)) => return Err(unfinished(&open.progress)),
+            (Task::Begin { view, change }, None) => {
+                let subject = check(client, view, change.as_deref(), options).await?;
                 let now = Barrier::new(client, &subject.source).await?.now().await?;
                 Ledger::begin(client, owner, subject, seconds(now)).await?
             }
@@ -96,7 +98,12 @@ pub async fn perform(
         let stopped = match ended {
             Ok(()) => false,
             Err(Halt::Stopped) => true,
-            Err(Halt::Error(error)) => return Err(error),
+            Err(Halt::Error(error)) => {
+                if matches!(error, Error::Unmakeable { .. }) {
+                    run.ledger.forget().await?;
+                }
+                return Err(error);
+            }
         };
         let outcome = run.outcome(stopped, begun.elapsed()).await?;
         if matches!(task, Task::Abort) {
@@ -126,18 +133,26 @@ fn unfinished(progress: &crate::rebuild::Progress) -> Error {
 }
 
 /// What a name means, if nothing stands in the way.
-async fn check(client: &Client, name: &str, options: &Options) -> Result<Subject, Error> {
-    let mut survey = survey(client, name, options).await?;
+async fn check(
+    client: &Client,
+    name: &str,
+    change: Option<&Change>,
+    options: &Options,
+) -> Result<Subject, Error> {
+    let mut survey = match change {
+        None => survey(client, name, options).await?,
+        Some(change) => survey_change(client, name, change, options).await?,
+    };
     let barrier = Barrier::new(client, &survey.subject.source).await?;
     survey
         .refusals
-        .extend(barrier.streams.iter().map(|stream| Refusal {
-            reason: format!(
+        .extend(barrier.streams.iter().map(|stream| refusal(
+            format!(
                 "{stream} writes into `{}` without an INSERT that the server shows, so nobody could wait for it",
                 survey.subject.source
             ),
-            remedy: "detach it for the time of the rebuild's first seconds, or stop what it reads".to_owned(),
-        }));
+            "detach it for the time of the rebuild's first seconds, or stop what it reads",
+        )));
     if survey.refusals.is_empty() {
         Ok(survey.subject)
     } else {
@@ -197,13 +212,13 @@ impl Run<'_> {
             remedy,
         };
         match task {
-            Task::Begin(_) | Task::Resume if progress.aborting => Err(not_now(
+            Task::Begin { .. } | Task::Resume if progress.aborting => Err(not_now(
                 "go on",
                 "`housewright rebuild --abort` brings that to its end",
             )
             .into()),
-            Task::Begin(_) | Task::Resume if progress.finishing => self.finish().await,
-            Task::Begin(_) | Task::Resume => self.advance().await,
+            Task::Begin { .. } | Task::Resume if progress.finishing => self.finish().await,
+            Task::Begin { .. } | Task::Resume => self.advance().await,
             Task::Finish if !progress.swapped => Err(not_now(
                 "be finished",
                 "`housewright rebuild --resume` brings it to the swap of the readers first",
@@ -235,7 +250,8 @@ impl Run<'_> {
         }
         self.drop_scratch().await?;
         if !self.ledger.progress.captured {
-            self.capture().await?;
+            let captured = self.capture().await;
+            self.or_take_back(captured).await?;
         }
         if !self.ledger.progress.complete {
             self.complete().await?;
@@ -247,24 +263,25 @@ impl Run<'_> {
         }
         self.backfill().await?;
         self.agree().await?;
+        self.compare_with_old().await?;
         self.swap(true).await?;
+        if self.subject.change.is_some() {
+            self.take_all().await?;
+        }
         self.write(Fact::Swapped).await
     }
 
     /// Both sides are fed from the cut on.
     async fn capture(&mut self) -> Result<(), Halt> {
-        let as_old = format!(
-            "CREATE TABLE IF NOT EXISTS {} AS {}",
-            identifier(&self.subject.new.state),
-            identifier(&self.subject.old.state)
-        );
-        self.send(&as_old).await?;
+        let create = self.subject.create_state();
+        self.make(&create, |change| change.places.0.clone()).await?;
+        self.rehearse().await?;
         let again = !self.first;
         if again {
             self.renew().await?;
         }
         let create = self.subject.create_view(NEVER);
-        self.send(&create).await?;
+        self.make(&create, |change| change.places.1.clone()).await?;
         if again {
             self.empty_new_state().await?;
         }
@@ -299,7 +316,7 @@ impl Run<'_> {
                 .chain([&self.subject.old.view, &self.subject.new.view])
                 .map(String::as_str),
         );
-        let logical = parse(&self.subject.old.view).0;
+        let logical = parse(&self.subject.new.view).0;
         let view = physical(logical, known.next(logical));
         self.write(Fact::Renewed { view: view.clone() }).await?;
         self.subject.new.view = view;
@@ -312,11 +329,13 @@ impl Run<'_> {
 
     /// The new view, as this attempt and earlier ones called it.
     async fn attempts(&self) -> Result<Vec<String>, Halt> {
-        let (logical, old) = parse(&self.subject.old.view);
+        let logical = parse(&self.subject.new.view).0;
+        let (before, old) = parse(&self.subject.old.view);
         let mut names = self.names().await?;
         names.retain(|name| {
             let (known, generation) = parse(name);
-            known == logical && generation > old
+            // A changed definition has a name of its own, of which even the first generation is new.
+            known == logical && generation.is_some() && (before != logical || generation > old)
         });
         Ok(names)
     }
@@ -357,6 +376,9 @@ impl Run<'_> {
 
     /// Replaces the reading views, each atomically: by such that read the new state, or the old one.
     async fn swap(&mut self, to_new: bool) -> Result<(), Halt> {
+        if self.subject.change.is_some() {
+            return self.change_over(to_new).await;
+        }
         let (from, to) = if to_new {
             (&self.subject.old.state, &self.subject.new.state)
         } else {
@@ -383,18 +405,23 @@ impl Run<'_> {
         self.write(Fact::Back).await
     }
 
-    /// The new side takes the old one's place for good.
-    async fn finish(&mut self) -> Result<(), Halt> {
-        if !self.ledger.progress.finishing {
-            self.write(Fact::Finishing).await?;
-        }
-        // Every row that comes in is from after the cut by now.
+    /// Takes the cut out of the new view: every row that comes in is from after it by now.
+    async fn take_all(&mut self) -> Result<(), Halt> {
         let plain = format!(
             "ALTER TABLE {} MODIFY QUERY {}",
             identifier(&self.subject.new.view),
             self.subject.select
         );
-        self.send(&plain).await?;
+        self.send(&plain).await
+    }
+
+    /// The new side takes the old one's place for good.
+    async fn finish(&mut self) -> Result<(), Halt> {
+        self.nobody_stays().await?;
+        if !self.ledger.progress.finishing {
+            self.write(Fact::Finishing).await?;
+        }
+        self.take_all().await?;
         let (state, new) = (self.subject.old.state.clone(), &self.subject.new.view);
         let mut views = self.attempts().await?;
         views.retain(|view| view != new);
@@ -404,7 +431,7 @@ impl Run<'_> {
     }
 
     /// The new side goes, and everything is as it was.
-    async fn abort(&mut self) -> Result<(), Halt> {
+    pub(super) async fn abort(&mut self) -> Result<(), Halt> {
         if !self.ledger.progress.aborting {
             self.write(Fact::Aborting).await?;
         }
@@ -439,7 +466,7 @@ impl Run<'_> {
     }
 
     fn tell_begun(&mut self, task: &Task) {
-        if let Task::Begin(_) = task {
+        if let Task::Begin { .. } = task {
             let fact = Fact::Begun {
                 subject: Box::new(self.subject.clone()),
             };

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::generation::{parse, physical, renamed, scratch};
 use crate::catalog::{Catalog, Generations, Kind, Object, mentions, references};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier, literal};
+use crate::rebuild::change::Changed;
 use crate::rebuild::obstacles::{
-    Refusal, check_readers, check_shape, has_ttl, received_at, refusal, words_of,
+    Refusal, check_followers, check_readers, check_replicas, check_shape, has_ttl, received_at,
+    refusal, words_of,
 };
 use crate::rebuild::{Error, Options};
 use crate::sql::tokens;
@@ -60,6 +62,9 @@ pub struct Subject {
     pub key: Vec<String>,
     /// The sorting key of the source.
     pub source_key: Vec<String>,
+    /// What a changed definition brings with it; `None`: the definition stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Changed>,
 }
 
 impl Subject {
@@ -105,17 +110,37 @@ impl Subject {
         format!("{} >= {}", identifier(&self.received_at), moment(at))
     }
 
+    /// The statement that makes the new state, if it is not there.
+    #[must_use]
+    pub fn create_state(&self) -> String {
+        match &self.change {
+            Some(change) => change
+                .state
+                .replacen("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1),
+            None => format!(
+                "CREATE TABLE IF NOT EXISTS {} AS {}",
+                identifier(&self.new.state),
+                identifier(&self.old.state)
+            ),
+        }
+    }
+
     /// The statement that makes the new view, taking rows from a moment on.
     #[must_use]
     pub fn create_view(&self, at: u64) -> String {
         let head = self.create.split(self.select.as_str()).next();
         let head = head.unwrap_or_default();
         let tail = self.create.get(head.len() + self.select.len()..);
-        let names = [
-            (self.old.view.clone(), self.new.view.clone()),
-            (self.old.state.clone(), self.new.state.clone()),
-        ]
-        .into();
+        let names = if self.change.is_some() {
+            // Another attempt at it has the next generation's name.
+            [(parse(&self.new.view).0.to_owned(), self.new.view.clone())].into()
+        } else {
+            [
+                (self.old.view.clone(), self.new.view.clone()),
+                (self.old.state.clone(), self.new.state.clone()),
+            ]
+            .into()
+        };
         let head = renamed(head, &names).replacen(
             "CREATE MATERIALIZED VIEW",
             "CREATE MATERIALIZED VIEW IF NOT EXISTS",
@@ -164,6 +189,8 @@ pub struct Survey {
     pub subject: Subject,
     /// The views that would be swapped.
     pub readers: Vec<String>,
+    /// The views that go on with the old state, because a changed definition does not name them.
+    pub staying: Vec<String>,
     /// Rows of the source.
     pub source_rows: u64,
     /// Bytes of the source on disk.
@@ -176,6 +203,16 @@ pub struct Survey {
     pub free_bytes: u64,
     /// What stands in the way.
     pub refusals: Vec<Refusal>,
+}
+
+/// What feeds what behind a name, as it is now.
+pub(super) struct Found<'a> {
+    /// The materialized view.
+    pub(super) view: &'a Object,
+    /// The table whose inserts trigger it.
+    pub(super) source: &'a Object,
+    /// The table it writes to.
+    pub(super) state: &'a Object,
 }
 
 /// The object that a name means: the reading view's, the state's or the materialized view's.
@@ -210,32 +247,28 @@ fn feeders<'a>(
     }
 }
 
-/// Reads what a name stands for, and what a rebuild of it would meet.
+/// The view that feeds what a name means, its source and its state.
 ///
 /// # Errors
-/// [`Error::Unknown`], [`Error::Ambiguous`] and [`Error::NotRebuildable`] if it stands for nothing that can be rebuilt at all.
-pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Survey, Error> {
-    let client = &client.read_only();
-    let catalog = Catalog::read(client).await?;
-    let names: Vec<&str> = catalog
-        .objects
-        .iter()
-        .map(|object| object.name.as_str())
-        .collect();
-    let generations = Generations::of(names);
+/// [`Error::Unknown`], [`Error::Ambiguous`] and [`Error::NotRebuildable`].
+pub(super) fn find_fed<'a>(
+    catalog: &'a Catalog,
+    generations: &Generations,
+    name: &str,
+) -> Result<Found<'a>, Error> {
     let not = |reason: String, remedy: &str| Error::NotRebuildable {
         name: name.to_owned(),
         reason,
         remedy: remedy.to_owned(),
     };
-    let object = find(&catalog, &generations, name).ok_or_else(|| Error::Unknown {
+    let object = find(catalog, generations, name).ok_or_else(|| Error::Unknown {
         name: name.to_owned(),
         known: catalog
             .triggers()
             .map(|(view, _)| parse(&view.name).0.to_owned())
             .collect(),
     })?;
-    let mut found = feeders(&catalog, object, &mut BTreeSet::new());
+    let mut found = feeders(catalog, object, &mut BTreeSet::new());
     let current = |view: &Object| generations.shows(&view.name);
     found.retain(|(view, _)| current(view));
     let states: BTreeSet<&str> = found
@@ -274,6 +307,26 @@ pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Su
                 "make the view TO a table of this database",
             )
         })?;
+    Ok(Found {
+        view,
+        source,
+        state,
+    })
+}
+
+/// Reads what a name stands for, and what a rebuild of it would meet.
+///
+/// # Errors
+/// [`Error::Unknown`], [`Error::Ambiguous`] and [`Error::NotRebuildable`] if it stands for nothing that can be rebuilt at all.
+pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Survey, Error> {
+    let client = &client.read_only();
+    let catalog = Catalog::read(client).await?;
+    let generations = Generations::of(catalog.objects.iter().map(|object| object.name.as_str()));
+    let Found {
+        view,
+        source,
+        state,
+    } = find_fed(&catalog, &generations, name)?;
     let mut refusals = Vec::new();
     let received_at = received_at(client, source, options, &mut refusals).await?;
     let (logical, logical_view) = (parse(&state.name).0, parse(&view.name).0);
@@ -296,34 +349,54 @@ pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Su
         logical: logical.to_owned(),
         create: view.create.clone(),
         select: view.select.clone(),
-        columns: state
-            .columns
-            .iter()
-            .filter(|column| view.column(&column.name).is_some())
-            .map(|column| StateColumn {
-                name: column.name.clone(),
-                r#type: column.r#type.clone(),
-            })
-            .collect(),
+        columns: state_columns(state, view),
         engine: state.engine.clone(),
         key: state.sorting_key.clone(),
         source_key: source.sorting_key.clone(),
+        change: None,
     };
     let readers = readers(&catalog, &state.name);
-    check_shape(&catalog, &subject, source, state, view, &mut refusals);
+    check_shape(source, state, view, &mut refusals);
+    check_followers(&catalog, &subject, &mut refusals);
     check_readers(client, &catalog, &subject, &readers, &mut refusals).await?;
+    weigh(client, subject, readers, source, refusals, options).await
+}
+
+/// The columns of a state that a view writes.
+pub(super) fn state_columns(state: &Object, view: &Object) -> Vec<StateColumn> {
+    state
+        .columns
+        .iter()
+        .filter(|column| view.column(&column.name).is_some())
+        .map(|column| StateColumn {
+            name: column.name.clone(),
+            r#type: column.r#type.clone(),
+        })
+        .collect()
+}
+
+/// What a rebuild costs, and what stands in its way on the side of the server.
+pub(super) async fn weigh(
+    client: &Client,
+    subject: Subject,
+    readers: Vec<String>,
+    source: &Object,
+    mut refusals: Vec<Refusal>,
+    options: &Options,
+) -> Result<Survey, Error> {
+    check_replicas(client, &subject, &mut refusals).await?;
     if !options.allow_shorter_history && has_ttl(&source.create) {
         refusals.push(refusal(
             format!(
                 "`{}` has a TTL: what it let go is in `{}` and could not be made anew",
-                source.name, state.name
+                source.name, subject.old.state
             ),
             "if that may go from the state too, say `--allow-shorter-history`",
         ));
     }
     let (source_rows, source_bytes) = size(client, &source.name).await?;
-    let (state_rows, state_bytes) = size(client, &state.name).await?;
-    let free_bytes = free(client, &state.name).await?;
+    let (state_rows, state_bytes) = size(client, &subject.old.state).await?;
+    let free_bytes = free(client, &subject.old.state).await?;
     if free_bytes < state_bytes {
         refusals.push(refusal(
             format!(
@@ -335,6 +408,7 @@ pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Su
     Ok(Survey {
         subject,
         readers,
+        staying: Vec::new(),
         source_rows,
         source_bytes,
         state_rows,
@@ -357,7 +431,7 @@ pub(super) fn readers(catalog: &Catalog, state: &str) -> Vec<String> {
 }
 
 /// The columns of the source that a SELECT may need: stored ones, and ALIAS columns that it names.
-fn source_columns(source: &Object, select: &str, received_at: &str) -> Vec<String> {
+pub(super) fn source_columns(source: &Object, select: &str, received_at: &str) -> Vec<String> {
     let named: BTreeSet<String> = tokens(select)
         .filter(|token| token.kind.is_significant())
         .map(|token| token.span.of(select).trim_matches(['`', '"']).to_owned())
@@ -433,6 +507,7 @@ mod tests {
             engine: "SummingMergeTree".to_owned(),
             key: vec!["a".to_owned()],
             source_key: vec!["a".to_owned()],
+            change: None,
         }
     }
 

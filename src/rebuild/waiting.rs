@@ -68,13 +68,19 @@ impl Run<'_> {
         }
         let begun = Instant::now();
         let mut told = Instant::now();
-        let mark = self.subject.scratch_prefix();
+        let (mark, view) = if self.subject.change.is_some() {
+            let view = parse(&self.subject.new.view).0.to_owned();
+            (self.subject.new.state.clone(), view)
+        } else {
+            let view = scratch(parse(&self.subject.old.view).0, "");
+            (self.subject.scratch_prefix(), view)
+        };
         let query = Query::new(
             "SELECT query_id, user, elapsed, substring(query, 1, 200) AS query FROM system.processes WHERE (position(query, {mark:String}) > 0 OR position(query, {view:String}) > 0) AND position(query, 'system.processes') = 0 AND is_initial_query",
         )
         .text("mark", mark)
         // ALTER … MODIFY QUERY names the view alone.
-        .text("view", scratch(parse(&self.subject.old.view).0, ""));
+        .text("view", view);
         for pause in pauses() {
             let rows: Vec<Row> = self.client.rows(&query).await?;
             let running: Vec<Running> = rows

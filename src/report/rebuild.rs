@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::rebuild::{Error, Event, Example, Fact, Options, Outcome, Refusal, Survey, Task};
+use crate::rebuild::{
+    Differences, Error, Event, Example, Fact, Options, Outcome, Refusal, Survey, Task,
+};
 use crate::report::{JSON_VERSION, bytes, count, duration, json as document, moment};
 
 /// What a rebuild would do, for a person.
@@ -13,7 +15,7 @@ use crate::report::{JSON_VERSION, bytes, count, duration, json as document, mome
 pub fn survey(survey: &Survey, options: &Options, target: &str, database: &str) -> String {
     let subject = &survey.subject;
     let chunks = chunks(survey, options);
-    let steps = [
+    let mut steps = vec![
         format!(
             "make {} beside {}, and a view that feeds it from `{}`",
             subject.new.state, subject.old.state, subject.source
@@ -34,10 +36,37 @@ pub fn survey(survey: &Survey, options: &Options, target: &str, database: &str) 
         ),
         format!("let the readers read it: {}", survey.readers.join(", ")),
     ];
-    let mut text = format!(
-        "{database} on {target}: `{}` is re-aggregated beside itself, because its definition stays\n\n",
-        subject.name
-    );
+    if let Some(change) = &subject.change {
+        let may = match &change.expects {
+            None => "say in which columns they differ".to_owned(),
+            Some(expects) if expects.is_empty() => "stop if anything differs".to_owned(),
+            Some(expects) => format!("stop if more differs than {}", expects.join(", ")),
+        };
+        steps.insert(
+            4,
+            format!("compare readers with what they say now, and {may}"),
+        );
+        let staying = match survey.staying.as_slice() {
+            [] => String::new(),
+            staying => format!(
+                "; {} {} it still",
+                staying.join(", "),
+                if staying.len() == 1 { "reads" } else { "read" }
+            ),
+        };
+        steps.push(format!(
+            "keep {}, and feed it, as the way back{staying}",
+            subject.old.state
+        ));
+    }
+    let why = match &subject.change {
+        None => "is re-aggregated beside itself, because its definition stays".to_owned(),
+        Some(_) => format!(
+            "changes over from {} to {}, because its definition changes and history with it",
+            subject.old.state, subject.new.state
+        ),
+    };
+    let mut text = format!("{database} on {target}: `{}` {why}\n\n", subject.name);
     for (number, step) in steps.iter().enumerate() {
         let _ = writeln!(text, "  {}  {step}", number + 1);
     }
@@ -71,6 +100,8 @@ struct SurveyJson<'a> {
     old_state: &'a str,
     new_state: &'a str,
     readers: &'a [String],
+    staying: &'a [String],
+    may_differ: Option<&'a [String]>,
     source_rows: u64,
     source_bytes: u64,
     state_bytes: u64,
@@ -94,6 +125,8 @@ pub fn survey_json(survey: &Survey, options: &Options, target: &str, database: &
         old_state: &subject.old.state,
         new_state: &subject.new.state,
         readers: &survey.readers,
+        staying: &survey.staying,
+        may_differ: subject.change.as_ref().and_then(|it| it.expects.as_deref()),
         source_rows: survey.source_rows,
         source_bytes: survey.source_bytes,
         state_bytes: survey.state_bytes,
@@ -132,6 +165,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                     if *rows == 1 { "is" } else { "are" },
                     subject.source
                 ),
+                Fact::Compared { differences } => self::differences(differences),
                 Fact::Swapped => "  readers read the new side".to_owned(),
                 Fact::Back => "  readers read the old side".to_owned(),
                 Fact::Finishing => format!("  letting {} go", subject.old.state),
@@ -166,6 +200,83 @@ pub fn line(event: &Event<'_>) -> Option<String> {
         ),
         _ => return None,
     })
+}
+
+/// New against old, for a person.
+fn differences(found: &Differences) -> String {
+    let mut text = if found.reader.is_empty() {
+        "  not compared with the old side".to_owned()
+    } else {
+        format!("  `{}` against what it says now", found.reader)
+    };
+    if let Some(why) = &found.not_compared {
+        let _ = write!(text, ": {why}");
+    } else if found.is_none() {
+        let _ = write!(text, ": {} the same", many(found.same));
+    } else {
+        let _ = write!(text, ": {} the same", many(found.same));
+        for (column, rows) in &found.columns {
+            let _ = write!(text, "\n    {column} differs in {}", many(*rows));
+        }
+        for (rows, side) in [(found.only_old, "gone"), (found.only_new, "new")] {
+            if rows > 0 {
+                let be = if rows == 1 { "is" } else { "are" };
+                let _ = write!(text, "\n    {} {be} {side}", many(rows));
+            }
+        }
+        for example in &found.examples {
+            let _ = write!(text, "\n    e.g. {}", old_and_new(example));
+        }
+    }
+    for (columns, side) in [(&found.added, "new"), (&found.gone, "gone")] {
+        if !columns.is_empty() {
+            let word = if columns.len() == 1 {
+                "column"
+            } else {
+                "columns"
+            };
+            let _ = write!(text, "\n    {side} {word}: {}", columns.join(", "));
+        }
+    }
+    if found.moving > 0 {
+        let _ = write!(
+            text,
+            "\n    {} changed meanwhile and were left out",
+            many(found.moving)
+        );
+    }
+    text
+}
+
+/// The key of a row, and what it says.
+fn key(example: &Example) -> String {
+    let key: Vec<String> = example
+        .key
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    key.join(", ")
+}
+
+fn old_and_new(example: &Example) -> String {
+    let key = key(example);
+    if !example.in_state {
+        return format!("{key}: is gone");
+    }
+    if !example.in_raw {
+        return format!("{key}: is new");
+    }
+    let cells: Vec<String> = example
+        .cells
+        .iter()
+        .map(|(name, old, new)| format!("{name} was {} and is {}", shown(old), shown(new)))
+        .collect();
+    format!("{key}: {}", cells.join("; "))
+}
+
+/// A value; an empty one is to be seen.
+fn shown(value: &str) -> &str {
+    if value.is_empty() { "''" } else { value }
 }
 
 #[derive(Serialize)]
@@ -220,10 +331,10 @@ pub fn human(outcome: &Outcome, task: &Task, target: &str, database: &str) -> St
         );
     }
     match task {
-        Task::Begin(_) | Task::Resume if outcome.progress.finishing => {
+        Task::Begin { .. } | Task::Resume if outcome.progress.finishing => {
             format!("{head} is rebuilt; the old side is gone, in {took}\n")
         }
-        Task::Begin(_) | Task::Resume => {
+        Task::Begin { .. } | Task::Resume => {
             let left_out = if outcome.left_out.is_empty() {
                 String::new()
             } else {
@@ -264,6 +375,7 @@ struct OutcomeJson<'a> {
     stopped: bool,
     rows_compared: Option<u64>,
     not_compared: &'a [String],
+    differences: Option<&'a Differences>,
     readers: &'a [String],
     duration_ms: u64,
 }
@@ -282,6 +394,7 @@ pub fn json(outcome: &Outcome, target: &str, database: &str) -> String {
         stopped: outcome.stopped,
         rows_compared: outcome.progress.agreed,
         not_compared: &outcome.left_out,
+        differences: outcome.progress.compared.as_ref(),
         readers: &outcome.readers,
         duration_ms: u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
     };
@@ -299,6 +412,7 @@ pub fn findings(error: &Error) -> Option<Vec<Diagnostic>> {
                 .iter()
                 .map(|refusal| {
                     Diagnostic::new(Severity::Error, "rebuild", refusal.reason.clone())
+                        .at(refusal.location.clone())
                         .note("nothing was changed")
                         .help(refusal.remedy.clone())
                 })
@@ -313,17 +427,26 @@ pub fn findings(error: &Error) -> Option<Vec<Diagnostic>> {
                 "was a server killed during an INSERT, or were rows deleted from the source? `housewright rebuild --abort`, and begin again; `--resume` only compares again",
             )])
         }
+        Error::Unexpected {
+            differences,
+            columns,
+        } => {
+            let mut finding =
+                Diagnostic::new(Severity::Error, "unexpected-difference", error.to_string())
+                    .note(format!("more than expected: {}", columns.join(", ")));
+            for example in &differences.examples {
+                finding = finding.note(old_and_new(example));
+            }
+            Some(vec![finding.help(
+                "if that is meant, `housewright rebuild --abort`, add it to what may differ, and begin again; otherwise mend the definition",
+            )])
+        }
         _ => None,
     }
 }
 
 fn example(example: &Example) -> String {
-    let key: Vec<String> = example
-        .key
-        .iter()
-        .map(|(name, value)| format!("{name} {value}"))
-        .collect();
-    let key = key.join(", ");
+    let key = key(example);
     if !example.in_state {
         return format!("{key}: is missing");
     }

@@ -5,6 +5,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod keeper;
+pub(crate) mod kill;
 pub(crate) mod proxy;
 pub(crate) mod sandbox;
 

@@ -55,13 +55,17 @@ impl Sandbox {
 
     /// A command on a database of the test's own engine, as on a server.
     pub(crate) fn on(&self, client: &Client, args: &[&str]) -> Command {
-        let server = super::engine();
+        self.at(&super::engine().url, client, args)
+    }
+
+    /// The same, through what stands before the engine.
+    pub(crate) fn at(&self, url: &str, client: &Client, args: &[&str]) -> Command {
         let mut command = self.command(args);
         command
-            .args(["--url", &server.url, "--database", client.database()])
+            .args(["--url", url, "--database", client.database()])
             .env(
                 "HOUSEWRIGHT_PASSWORD",
-                server.password.as_ref().unwrap().expose(),
+                super::engine().password.as_ref().unwrap().expose(),
             );
         command
     }

@@ -1,0 +1,117 @@
+//! The steps that a changed definition has besides: what the server refuses is taken back, readers are tried before and changed over, and
+//! what is still read is not let go.
+
+use crate::catalog::generation::renamed;
+use crate::catalog::{Catalog, Object};
+use crate::clickhouse::identifier;
+use crate::rebuild::Error;
+use crate::rebuild::change::{Changed, Reader};
+use crate::rebuild::obstacles::followers;
+use crate::rebuild::run::{Halt, Run};
+use crate::rebuild::subject::readers;
+
+impl Run<'_> {
+    /// Executes a statement of the definition; that the server refuses it is the definition's fault.
+    pub(super) async fn make(
+        &mut self,
+        sql: &str,
+        place: impl FnOnce(&Changed) -> String,
+    ) -> Result<(), Halt> {
+        let place = self.subject.change.as_ref().map(place);
+        match (self.send(sql).await, place) {
+            (Err(Halt::Error(Error::ClickHouse(error))), Some(place))
+                if error.exception().is_some() && !error.outcome_is_unknown() =>
+            {
+                Err(Error::Unmakeable { place, error }.into())
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// What the server refused of a definition leaves nothing behind.
+    pub(super) async fn or_take_back(&mut self, result: Result<(), Halt>) -> Result<(), Halt> {
+        if let Err(Halt::Error(Error::Unmakeable { .. })) = &result {
+            self.abort().await?;
+        }
+        result
+    }
+
+    /// Makes every reader under a name of this run's, so that one that the server refuses is known before anything is aggregated.
+    pub(super) async fn rehearse(&mut self) -> Result<(), Halt> {
+        let readers = self.subject.change.clone().map(|it| it.readers);
+        for reader in readers.unwrap_or_default() {
+            let name = self.rehearsal(&reader).await?;
+            self.send(&format!("DROP VIEW IF EXISTS {}", identifier(&name)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A reader as it will be, under a name of this run's.
+    pub(super) async fn rehearsal(&mut self, reader: &Reader) -> Result<String, Halt> {
+        let name = self
+            .subject
+            .scratch(&format!("reader_{}_{}", reader.name, self.run()));
+        let names = [(reader.name.clone(), name.clone())].into();
+        let place = reader.place.clone();
+        self.make(&renamed(&reader.after, &names), |_| place)
+            .await?;
+        Ok(name)
+    }
+
+    /// Lets the readers read the new side, or what they read before. If one cannot, none does.
+    pub(super) async fn change_over(&mut self, to_new: bool) -> Result<(), Halt> {
+        let readers = self.subject.change.clone().map(|it| it.readers);
+        let readers = readers.unwrap_or_default();
+        if to_new {
+            for reader in &readers {
+                if let Err(halt) = self.send(&reader.after).await {
+                    if !matches!(halt, Halt::Stopped) {
+                        self.give_back(&readers).await?;
+                    }
+                    return Err(halt);
+                }
+            }
+            return Ok(());
+        }
+        self.give_back(&readers).await
+    }
+
+    async fn give_back(&mut self, readers: &[Reader]) -> Result<(), Halt> {
+        let catalog = Catalog::read(self.client).await?;
+        for reader in readers.iter().rev() {
+            let now = catalog.get(&reader.name).map(|object| &object.create);
+            match &reader.before {
+                Some(before) if now != Some(before) => {
+                    let replace = before.replacen("CREATE VIEW ", "CREATE OR REPLACE VIEW ", 1);
+                    self.send(&replace).await?;
+                }
+                None if now.is_some() => {
+                    let drop = format!("DROP VIEW IF EXISTS {}", identifier(&reader.name));
+                    self.send(&drop).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The old side of a changed definition is let go only when nothing reads it.
+    pub(super) async fn nobody_stays(&self) -> Result<(), Halt> {
+        if self.subject.change.is_none() {
+            return Ok(());
+        }
+        let catalog = Catalog::read(self.client).await?;
+        let old = &self.subject.old;
+        let mut staying = readers(&catalog, &old.state);
+        staying.extend(followers(&catalog, old).map(|it: &Object| it.name.clone()));
+        if staying.is_empty() {
+            return Ok(());
+        }
+        Err(Error::StillRead {
+            state: old.state.clone(),
+            readers: staying,
+        }
+        .into())
+    }
+}
