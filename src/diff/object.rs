@@ -43,7 +43,7 @@ pub fn object(name: &str, create: &str) -> Option<Object> {
         | DefinitionKind::ParameterizedView
         | DefinitionKind::MaterializedView) => {
             let view = View::read(create)?;
-            object.engine = "View".to_owned();
+            "View".clone_into(&mut object.engine);
             object.kind = match kind {
                 DefinitionKind::MaterializedView => Kind::MaterializedView,
                 DefinitionKind::View => Kind::View,

@@ -160,7 +160,15 @@ async fn define(
         Err(ClickHouseError::Exception(exception)) => {
             refusals.push(
                 refusal(
-                    format!("ClickHouse does not read this: {}", exception.message),
+                    format!(
+                        "ClickHouse does not read this: {}",
+                        // What follows is our own question.
+                        exception
+                            .message
+                            .split(": In scope SELECT formatQuery")
+                            .next()
+                            .unwrap_or_default()
+                    ),
                     "mend the statement",
                 )
                 .at(&part.location),
