@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -398,19 +399,97 @@ async fn what_may_differ_is_said_and_nothing_else_may() {
     );
     let _settings = sizes_and_cuts();
     let args = ["rebuild", "sessions", "--to", "v2.sql", "--lead", "0"];
-    snapshot!(sandbox.on(&client, &[&args[..], &["--expect", "event_count, -rows"]].concat()), @"");
+    snapshot!(sandbox.on(&client, &[&args[..], &["--expect", "event_count, -rows"]].concat()), @"
+    success: false
+    exit_code: 1
+    ----- stdout -----
+
+    ----- stderr -----
+    rebuilding `sessions`: sessions_v2 beside sessions_v1, from `events`
+      cut at [TIME]
+      what comes in from then on feeds both sides
+      everything from before is there
+      history: 5 rows in 1 chunk
+      3 rows are the same as a recomputation from `events`
+    error[unexpected-difference]: `sessions` would differ from what it says now in more than was expected; readers were not swapped
+     |
+     = note: more than expected: pageview_count
+     = note: project_id p, session_id s, anonymous_id a: pageview_count was 1 and is 2
+     = note: project_id q, session_id t, anonymous_id b: pageview_count was 0 and is 1
+     = help: if that is meant, `housewright rebuild --abort`, add it to what may differ, and begin again; otherwise mend the definition
+    ");
     assert_eq!(
         table(&client, "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND engine = 'View' AND create_table_query LIKE '%sessions_v2%'").await,
         "0"
     );
-    snapshot!(sandbox.on(&client, &["rebuild", "--abort"]), @"");
+    snapshot!(sandbox.on(&client, &["rebuild", "--abort"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    change_expect on http://[ADDRESS]/: `sessions`: the rebuild was taken back, in [DURATION]; everything is as it was
+
+    ----- stderr -----
+      letting sessions_v2 go
+    ");
     assert_eq!(table(&client, WHOLE).await, before);
-    snapshot!(sandbox.on(&client, &[&args[..], &["--expect", "pageview_count", "--dry-run"]].concat()), @"");
-    snapshot!(sandbox.on(&client, &[&args[..], &["--expect", "pageview_count"]].concat()), @"");
+    snapshot!(sandbox.on(&client, &[&args[..], &["--expect", "pageview_count", "--dry-run"]].concat()), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    change_expect on http://[ADDRESS]/: `sessions` changes over from sessions_v1 to sessions_v2, because its definition changes and history with it
+
+      1  make sessions_v2 beside sessions_v1, and a view that feeds it from `events`
+      2  choose a cut of received_at some seconds ahead, and wait for every INSERT that began before it
+      3  aggregate what was received before the cut: about 5 rows ([BYTES]) in 1 chunk
+      4  compare every row of sessions_v2 with a recomputation from `events`
+      5  compare readers with what they say now, and stop if more differs than pageview_count
+      6  let the readers read it: sessions
+      7  keep sessions_v1, and feed it, as the way back; sources reads it still
+
+    the copy needs about [BYTES] on disk; [BYTES] are free
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.on(&client, &[&args[..], &["--expect", "pageview_count"]].concat()), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    change_expect on http://[ADDRESS]/: `sessions` is rebuilt: sessions now read sessions_v2, in [DURATION]
+    sessions_v1 is kept, and fed: `housewright rebuild --rollback` lets readers go back to it, `--finish` lets it go
+
+    ----- stderr -----
+    rebuilding `sessions`: sessions_v2 beside sessions_v1, from `events`
+      cut at [TIME]
+      what comes in from then on feeds both sides
+      everything from before is there
+      history: 5 rows in 1 chunk
+      3 rows are the same as a recomputation from `events`
+      `sessions` against what it says now: 1 row the same
+        pageview_count differs in 2 rows
+        e.g. project_id p, session_id s, anonymous_id a: pageview_count was 1 and is 2
+        e.g. project_id q, session_id t, anonymous_id b: pageview_count was 0 and is 1
+      readers read the new side
+    ");
     // `sources` reads the old state still.
-    snapshot!(sandbox.on(&client, &["rebuild", "--finish"]), @"");
+    snapshot!(sandbox.on(&client, &["rebuild", "--finish"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `sessions_v1` is still read by sources, so it cannot be let go
+      let them read the new side (CREATE OR REPLACE VIEW), or drop them; nothing was changed
+    ");
     execute(&client, "DROP VIEW sources").await;
-    snapshot!(sandbox.on(&client, &["rebuild", "--finish"]), @"");
+    snapshot!(sandbox.on(&client, &["rebuild", "--finish"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    change_expect on http://[ADDRESS]/: `sessions` is rebuilt; the old side is gone, in [DURATION]
+
+    ----- stderr -----
+      letting sessions_v1 go
+    ");
     assert_eq!(
         table(&client, "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'sessions%' ORDER BY name").await,
         "sessions\nsessions_v2\nsessions_v2_mv"
@@ -443,7 +522,7 @@ async fn killed_anywhere_it_goes_on_or_leaves_no_trace() {
         "pageview_count",
     ];
     done(&sandbox, &client, &args);
-    let whole = table(&client, &WHOLE.replace("_lock%", "%")).await;
+    let never_killed = whole(&sandbox, &client).await;
     done(&sandbox, &client, &["rebuild", "--abort"]);
     assert_eq!(table(&client, WHOLE).await, before);
     let mut places = Vec::new();
@@ -464,8 +543,8 @@ async fn killed_anywhere_it_goes_on_or_leaves_no_trace() {
                 &client,
                 &["rebuild", "--resume", "--lead", "0", "-q"],
             );
-            let now = table(&client, &WHOLE.replace("_lock%", "%")).await;
-            assert_eq!(now, whole, "{number} {fate:?} {at}");
+            let now = whole(&sandbox, &client).await;
+            assert_eq!(now, never_killed, "{number} {fate:?} {at}");
         }
         let abort = sandbox
             .on(&client, &["rebuild", "--abort"])
@@ -489,6 +568,13 @@ async fn killed_anywhere_it_goes_on_or_leaves_no_trace() {
         places.join("\n  ")
     ));
     assert!(places.len() > 30 / stride, "{places:?}");
+}
+
+/// Definitions of all objects under the names of the files, and what readers see.
+async fn whole(sandbox: &Sandbox, client: &Client) -> String {
+    let output = sandbox.on(client, &["dump"]).output().unwrap();
+    let rows = "SELECT * FROM sessions ORDER BY ALL";
+    String::from_utf8(output.stdout).unwrap() + &table(client, rows).await
 }
 
 /// Definitions of all objects, and what readers see.
@@ -722,11 +808,12 @@ async fn what_is_no_change_is_refused_with_its_place() {
             )
             .output()
             .unwrap();
-        told.push_str(&format!(
-            "## {what}: {}\n{}\n",
+        let _ = writeln!(
+            told,
+            "## {what}: {}\n{}",
             output.status.code().unwrap(),
             String::from_utf8_lossy(&output.stderr)
-        ));
+        );
         assert_eq!(table(&client, WHOLE).await, before, "{what}");
     }
     sandbox.write(
@@ -739,20 +826,190 @@ async fn what_is_no_change_is_refused_with_its_place() {
         .on(&client, &["rebuild", "plain", "--to", "change.sql"])
         .output()
         .unwrap();
-    told.push_str(&format!(
-        "## no time of receiving: {}\n{}\n",
+    let _ = writeln!(
+        told,
+        "## no time of receiving: {}\n{}",
         output.status.code().unwrap(),
         String::from_utf8_lossy(&output.stderr)
-    ));
+    );
     let output = sandbox
         .on(&client, &["rebuild", "plain", "--to", "nowhere.sql"])
         .output()
         .unwrap();
-    told.push_str(&format!(
-        "## no file: {}\n{}\n",
+    let _ = writeln!(
+        told,
+        "## no file: {}\n{}",
         output.status.code().unwrap(),
         String::from_utf8_lossy(&output.stderr)
-    ));
+    );
     assert_eq!(table(&client, WHOLE).await, before);
-    told!(told, @"");
+    told!(told, @"
+    ## the same names: 2
+    error[rebuild]: there is a `sessions_v1` already
+     --> change.sql:1:1
+      |
+    1 | CREATE TABLE sessions_v1 (project_id String, n UInt64)
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: give what is new a name of its own, as in `sessions_v2` beside `sessions_v1`: both stand until the old side is let go
+
+    error[rebuild]: there is a `sessions_v1_mv` already
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW sessions_v1_mv TO sessions_v1 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: give what is new a name of its own, as in `sessions_v2` beside `sessions_v1`: both stand until the old side is let go
+
+    ## no view: 2
+    error[changed-definition]: there is no CREATE MATERIALIZED VIEW … TO it
+     --> change.sql:1:1
+      |
+    1 | CREATE TABLE n_v2 (project_id String, n UInt64)
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: a changed definition is a new table, a new materialized view TO it, and the readers
+
+    ## something else: 2
+    error[changed-definition]: DROP TABLE does not belong to a changed definition
+     --> change.sql:6:1
+      |
+    6 | DROP TABLE sessions_v1;
+      | ^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: keep one CREATE TABLE, one CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for the readers; anything else goes into another migration
+
+    ## another reader: 2
+    error[changed-definition]: `other` does not read `n_v2`
+     --> change.sql:6:1
+      |
+    6 | CREATE OR REPLACE VIEW other AS SELECT 1 FROM events;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: only views that change over to the new state stand here; others go into another migration
+
+    ## another source: 2
+    error[rebuild]: `n_v2_mv` does not read `events`, from which `sessions_v1` is made
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW n_v2_mv TO n_v2 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: let it read the same source; a state from another one is a new view, not a changed one
+
+    error[rebuild]: `n_v2_mv` reads `lookup` besides `events`
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW n_v2_mv TO n_v2 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: a trigger would see that table as it is at the time of each INSERT, which no recomputation can; look it up when the state is read, or in a dictionary
+
+    ## a join: 2
+    error[rebuild]: `n_v2_mv` reads `lookup` besides `events`
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW n_v2_mv TO n_v2 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: a trigger would see that table as it is at the time of each INSERT, which no recomputation can; look it up when the state is read, or in a dictionary
+
+    ## no such column: 2
+    error[rebuild]: ClickHouse refuses the query of `n_v2_mv`: Unknown expression or function identifier `nothing` in scope SELECT project_id, sum(nothing) AS n FROM events GROUP BY project_id.
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW n_v2_mv TO n_v2 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: mend the SELECT
+
+    ## a column without a place: 2
+    error[rebuild]: the view writes `m`, and `n_v2` has no such column
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW n_v2_mv TO n_v2 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: add the column to the table, or call the output as the table does
+
+    ## a key that is not written: 2
+    error[rebuild]: the key of `n_v2` has `k`, which the view does not write
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW n_v2_mv TO n_v2 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: let the view write it, or take it out of ORDER BY
+
+    ## a state of another kind: 2
+    error[rebuild]: the view writes UInt64 into `n_v2.n`, which is AggregateFunction(sum, UInt64)
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW n_v2_mv TO n_v2 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: let both be the same aggregate function of the same types
+
+    ## no SQL: 2
+    error[rebuild]: ClickHouse does not read this: Syntax error: failed at position 65 (count) (line 2, col 21): count() AS n FROM events GROUP BY project_id. Expected end of query
+     --> change.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW n_v2_mv TO n_v2 AS
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: mend the statement
+
+    ## a reader that cannot be: 3
+    rebuilding `sessions`: n_v2 beside sessions_v1, from `events`
+      letting n_v2 go
+    error: ClickHouse refused what stands in change.sql:5; readers were not touched, and everything is as it was
+      because: ClickHouse says UNKNOWN_IDENTIFIER (code 47): Unknown expression or function identifier `nothing` in scope SELECT project_id, sum(nothing) AS n FROM change_refused.n_v2 GROUP BY project_id.
+
+    ## an engine that cannot be: 3
+    rebuilding `sessions`: n_v2 beside sessions_v1, from `events`
+      letting n_v2 go
+    error: ClickHouse refused what stands in change.sql:1; readers were not touched, and everything is as it was
+      because: ClickHouse says NO_SUCH_COLUMN_IN_TABLE (code 16): Column nothing listed in columns to sum does not exist in table declaration.
+
+    ## a table as reader: 2
+    error[rebuild]: `lookup` is no view that could change over (MergeTree)
+     --> change.sql:5:1
+      |
+    5 | CREATE OR REPLACE VIEW lookup AS SELECT project_id, sum(n) AS n FROM n_v2 GROUP BY project_id;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: replace plain views only
+
+    ## no columns: 2
+    error[rebuild]: `n_v2` does not say all of what it is
+     --> change.sql:1:1
+      |
+    1 | CREATE TABLE n_v2 ENGINE = SummingMergeTree ORDER BY project_id;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: write its columns, ENGINE and ORDER BY out (not CREATE TABLE … AS another)
+
+    ## no time of receiving: 2
+    error[rebuild]: `unstamped` has no column in which the server writes when it took a row, so there is no safe place to cut history from what comes in
+     |
+     = note: nothing was changed
+     = help: add one: ALTER TABLE unstamped ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE unstamped MATERIALIZE COLUMN received_at; ALTER TABLE unstamped MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6)
+
+    ## no file: 2
+    error[unreadable]: the file cannot be read: failed to open file `nowhere.sql`: No such file or directory (os error 2)
+    --> nowhere.sql:1:1
+     = help: check that it is a file and that you may read it
+    ");
 }
