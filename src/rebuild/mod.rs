@@ -7,6 +7,7 @@
 
 mod agreement;
 mod barrier;
+mod capture;
 mod change;
 mod changeover;
 mod chunks;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use crate::catalog::generation::{parse, physical, renamed};
-use crate::catalog::{Catalog, Generations};
+use crate::catalog::Catalog;
+use crate::catalog::generation::{parse, renamed};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::journal::{Lock, Owner};
 use crate::migration::Change;
@@ -19,7 +19,7 @@ use crate::rebuild::subject::{Subject, readers, survey};
 use crate::rebuild::{Error, Event, Options, Outcome, Task, chunks};
 
 /// No row is received that late: a view that is to take nothing yet takes rows from here on.
-const NEVER: u64 = 4_294_967_295;
+pub(super) const NEVER: u64 = 4_294_967_295;
 /// As [`apply`](crate::apply) sends them, and what a backfill needs besides.
 const SETTINGS: [(&str, &str); 7] = [
     ("mutations_sync", "1"),
@@ -196,9 +196,9 @@ pub(super) struct Run<'a> {
     pub(super) stop: &'a AtomicBool,
     pub(super) events: &'a mut (dyn FnMut(Event<'_>) + Send),
     /// No other run had a hand in this rebuild.
-    first: bool,
+    pub(super) first: bool,
     /// How often the new state was emptied.
-    emptied: u32,
+    pub(super) emptied: u32,
 }
 
 impl Run<'_> {
@@ -269,101 +269,6 @@ impl Run<'_> {
             self.take_all().await?;
         }
         self.write(Fact::Swapped).await
-    }
-
-    /// Both sides are fed from the cut on.
-    async fn capture(&mut self) -> Result<(), Halt> {
-        let create = self.subject.create_state();
-        self.make(&create, |change| change.places.0.clone()).await?;
-        self.rehearse().await?;
-        let again = !self.first;
-        if again {
-            self.renew().await?;
-        }
-        let create = self.subject.create_view(NEVER);
-        self.make(&create, |change| change.places.1.clone()).await?;
-        if again {
-            self.empty_new_state().await?;
-        }
-        let mut lead = self.options.lead;
-        let begun = Instant::now();
-        loop {
-            let at = seconds(self.barrier.now().await?) + lead.as_secs() + 1;
-            self.write(Fact::Cut { at }).await?;
-            self.take_from(at).await?;
-            if self.quiet_before(at).await? {
-                return self.write(Fact::Captured).await;
-            }
-            // An INSERT that does not know of the view may still stamp rows after the cut: the cut has to lie later.
-            if begun.elapsed() > self.options.patience {
-                let (_, running) = self.barrier.look(f64::MAX).await?;
-                self.take_from(NEVER).await?;
-                return Err(self.busy(running).into());
-            }
-            self.take_from(NEVER).await?;
-            self.empty_new_state().await?;
-            lead = (lead * 2).max(Duration::from_secs(1));
-        }
-    }
-
-    /// Gives the new view a name that no run had a statement about: one of a dead run may still be on its way, and none can reach what it
-    /// does not name. The views of earlier attempts go, and what they took goes with [`Self::empty_new_state`].
-    async fn renew(&mut self) -> Result<(), Halt> {
-        let earlier = self.attempts().await?;
-        let known = Generations::of(
-            earlier
-                .iter()
-                .chain([&self.subject.old.view, &self.subject.new.view])
-                .map(String::as_str),
-        );
-        let logical = parse(&self.subject.new.view).0;
-        let view = physical(logical, known.next(logical));
-        self.write(Fact::Renewed { view: view.clone() }).await?;
-        self.subject.new.view = view;
-        for view in earlier {
-            self.send(&format!("DROP VIEW IF EXISTS {}", identifier(&view)))
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// The new view, as this attempt and earlier ones called it.
-    async fn attempts(&self) -> Result<Vec<String>, Halt> {
-        let logical = parse(&self.subject.new.view).0;
-        let (before, old) = parse(&self.subject.old.view);
-        let mut names = self.names().await?;
-        names.retain(|name| {
-            let (known, generation) = parse(name);
-            // A changed definition has a name of its own, of which even the first generation is new.
-            known == logical && generation.is_some() && (before != logical || generation > old)
-        });
-        Ok(names)
-    }
-
-    /// Lets the new view take rows from a moment on.
-    async fn take_from(&mut self, at: u64) -> Result<(), Halt> {
-        let alter = format!(
-            "ALTER TABLE {} MODIFY QUERY {}",
-            identifier(&self.subject.new.view),
-            self.subject.query(&self.subject.since(at))
-        );
-        self.send(&alter).await
-    }
-
-    /// Once the view takes nothing and no INSERT is left that thinks otherwise. A TRUNCATE that arrives late would take what came in since;
-    /// this exchange finds the empty table gone.
-    async fn empty_new_state(&mut self) -> Result<(), Halt> {
-        self.quiet().await?;
-        self.emptied += 1;
-        let empty = self
-            .subject
-            .scratch(&format!("empty_{}_{}", self.run(), self.emptied));
-        let (empty, state) = (identifier(&empty), identifier(&self.subject.new.state));
-        self.send(&format!("CREATE TABLE {empty} AS {state}"))
-            .await?;
-        self.send(&format!("EXCHANGE TABLES {empty} AND {state}"))
-            .await?;
-        self.send(&format!("DROP TABLE IF EXISTS {empty}")).await
     }
 
     /// All rows from before the cut are in the source.
@@ -530,7 +435,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn names(&self) -> Result<Vec<String>, ClickHouseError> {
+    pub(super) async fn names(&self) -> Result<Vec<String>, ClickHouseError> {
         #[derive(Deserialize)]
         struct Row {
             name: String,
