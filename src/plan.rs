@@ -9,6 +9,7 @@ mod effect;
 mod partition;
 mod refusal;
 mod step;
+mod way;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ pub use crate::plan::partition::is_partition;
 pub use crate::plan::refusal::unsettleable;
 use crate::plan::refusal::{destructive, in_doubt, rebuilding, refusal, unfinished};
 pub use crate::plan::step::{Direction, Doubt, Step};
+pub use crate::plan::way::{How, Way};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Plan {
     pub refusals: Vec<Diagnostic>,
     /// The statements that destroy data of the target and that nothing allows; known once the plan is weighed.
     pub destructive: Vec<Diagnostic>,
+    /// How the changed definitions among the steps are carried out; known once the plan is weighed.
+    pub ways: Vec<Way>,
     /// The journal's last position when this was decided.
     pub journal_position: u64,
     /// The state this was made from; known once the plan is weighed.
@@ -136,6 +140,7 @@ impl Plan {
             doubts,
             refusals: Vec::new(),
             destructive: Vec::new(),
+            ways: Vec::new(),
             journal_position: journal.position(),
             basis: None,
         }
@@ -412,6 +417,10 @@ fn steps(migration: &Migration) -> impl Iterator<Item = Step> + '_ {
                     .unwrap_or_default(),
                 "unsettled",
             ),
+            section: migration
+                .rebuild
+                .clone()
+                .filter(|rebuild| number >= rebuild.first_number()),
             ..Step::of(statement, number, total)
         })
 }

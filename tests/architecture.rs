@@ -29,9 +29,9 @@ const ROOMS: [&str; 24] = [
     "plan", // act
     "scratch",
     "drift",
+    "rebuild",
     "apply",
     "import",
-    "rebuild",
     "survey",
     "viewtest", // say
     "report",

@@ -1013,3 +1013,467 @@ async fn what_is_no_change_is_refused_with_its_place() {
      = help: check that it is a file and that you may read it
     ");
 }
+
+/// Our own migrations in a sandbox, and a fourth with a section for a changed definition.
+fn with_section(change: &str, down: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    for name in ["0001_events.sql", "0002_sessions.sql", "0003_sources.sql"] {
+        sandbox.migration(
+            name,
+            &fs_err::read_to_string(schema().join("migrations").join(name)).unwrap(),
+        );
+    }
+    sandbox.migration(
+        "0004_sessions_v2.sql",
+        &format!("-- migrate:rebuild\n{change}-- migrate:down\n{down}"),
+    );
+    sandbox.run(&["repair", "-q"]);
+    sandbox
+}
+
+/// Screens count as pageviews; and the way back.
+fn screens() -> (String, String) {
+    let old = statement("0002_sessions.sql", "CREATE VIEW sessions\n")
+        .replace("CREATE VIEW", "CREATE OR REPLACE VIEW");
+    (
+        second(&[(
+            "countIf(e.event_name = '$pageview')",
+            "countIf(e.event_name IN ('$pageview', 'screen'))",
+        )]),
+        format!(
+            "{old}\nDROP VIEW sessions_v2_mv;\n-- housewright:allow(destructive) because sessions_v1 has all of it\nDROP TABLE sessions_v2;\n"
+        ),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_section_is_plain_ddl_where_nothing_is_and_a_rebuild_where_rows_are() {
+    let (change, down) = screens();
+    let sandbox = with_section(&change, &down);
+    let empty = support::database("section_empty").await;
+    let _settings = sizes_and_cuts();
+    done(&sandbox, &empty, &["apply", "--to", "3", "-q"]);
+    snapshot!(sandbox.on(&empty, &["plan"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_empty on http://[ADDRESS]/: 3 statements to execute
+
+    0004_sessions_v2  schema/migrations/0004_sessions_v2.sql
+      1/3  CREATE TABLE              sessions_v2     metadata
+      2/3  CREATE MATERIALIZED VIEW  sessions_v2_mv  metadata
+      3/3  CREATE VIEW               sessions        metadata
+      from statement 1 on: plain statements, because events is empty
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.on(&empty, &["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_empty on http://[ADDRESS]/: 3 statements executed in [DURATION]
+
+    ----- stderr -----
+      0004_sessions_v2 1/3  CREATE TABLE sessions_v2  [DURATION]
+      0004_sessions_v2 2/3  CREATE MATERIALIZED VIEW sessions_v2_mv  [DURATION]
+      0004_sessions_v2 3/3  CREATE VIEW sessions  [DURATION]
+    ");
+    snapshot!(sandbox.on(&empty, &["drift"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_empty on http://[ADDRESS]/ is what the 4 migrations made that were applied there: 9 objects
+
+    ----- stderr -----
+    ");
+
+    let client = support::database("section_rows").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    let dump = |client: &Client| {
+        let output = sandbox.on(client, &["dump"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let before = dump(&client);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    snapshot!(sandbox.on(&client, &["plan"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_rows on http://[ADDRESS]/: 3 statements to execute
+
+    0004_sessions_v2  schema/migrations/0004_sessions_v2.sql
+      1/3  CREATE TABLE              sessions_v2     metadata
+      2/3  CREATE MATERIALIZED VIEW  sessions_v2_mv  metadata
+      3/3  CREATE VIEW               sessions        metadata
+      from statement 1 on: a rebuild, because `events` has rows: history is made anew in `sessions_v2` while rows come in
+        5 rows ([BYTES]) of `events` in 1 chunk; the copy needs about [BYTES] on disk, [BYTES] are free
+        then these change over: sessions
+        `sessions_v1` is kept, and fed: the down section goes back to it; sources goes on with it
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_rows on http://[ADDRESS]/: 3 statements executed in [DURATION]
+
+    ----- stderr -----
+    rebuilding `sessions`: sessions_v2 beside sessions_v1, from `events`
+      cut at [TIME]
+      what comes in from then on feeds both sides
+      everything from before is there
+      history: 5 rows in 1 chunk
+      3 rows are the same as a recomputation from `events`
+      `sessions` against what it says now: 1 row the same
+        pageview_count differs in 2 rows
+        e.g. project_id p, session_id s, anonymous_id a: pageview_count was 1 and is 2
+        e.g. project_id q, session_id t, anonymous_id b: pageview_count was 0 and is 1
+      readers read the new side
+      0004_sessions_v2 1/3  CREATE TABLE sessions_v2  [DURATION]
+      0004_sessions_v2 2/3  CREATE MATERIALIZED VIEW sessions_v2_mv  [DURATION]
+      0004_sessions_v2 3/3  CREATE VIEW sessions  [DURATION]
+    ");
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_rows on http://[ADDRESS]/ is up to date: nothing was executed
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.on(&client, &["drift"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_rows on http://[ADDRESS]/ is what the 4 migrations made that were applied there: 9 objects
+
+    ----- stderr -----
+    ");
+    let counted = "SELECT project_id, session_id, pageview_count FROM sessions ORDER BY ALL";
+    assert_eq!(
+        table(&client, counted).await,
+        "p | s | 2\np | t | 1\nq | t | 1"
+    );
+    // Both databases are the same.
+    assert_eq!(dump(&client), dump(&empty));
+    // The old side is fed until a later migration lets it go; the way back is the down section.
+    execute(&client, "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id) VALUES ('p', '9', '2026-06-02 10:00:01', 'screen', 'b', 't')").await;
+    snapshot!(sandbox.on(&client, &["rollback"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_rows on http://[ADDRESS]/: 3 statements executed in [DURATION]
+
+    ----- stderr -----
+      0004_sessions_v2 down 1/3  CREATE VIEW sessions  [DURATION]
+      0004_sessions_v2 down 2/3  DROP VIEW sessions_v2_mv  [DURATION]
+      0004_sessions_v2 down 3/3  DROP TABLE sessions_v2  [DURATION]
+    ");
+    assert_eq!(
+        table(&client, counted).await,
+        "p | s | 1\np | t | 1\nq | t | 0"
+    );
+    assert_eq!(dump(&client), before);
+    done(&sandbox, &client, &["apply", "-q"]);
+    assert_eq!(
+        table(&client, counted).await,
+        "p | s | 2\np | t | 2\nq | t | 1"
+    );
+    let names = "CREATE OR REPLACE VIEW sources AS SELECT project_id, count() AS sessions FROM sessions_v2 FINAL GROUP BY project_id;";
+    sandbox.migration(
+        "0005_let_go.sql",
+        &format!("-- migrate:up\n{names}\nDROP VIEW sessions_v1_mv;\n-- housewright:allow(destructive) because sessions_v2 has all of it\nDROP TABLE sessions_v1;\n"),
+    );
+    sandbox.run(&["repair", "-q"]);
+    done(&sandbox, &client, &["apply", "-q"]);
+    done(&sandbox, &empty, &["apply", "-q"]);
+    assert_eq!(dump(&client), dump(&empty));
+}
+
+/// The journal's end state.
+const JOURNAL: &str = "SELECT version, statement, argMax(state, position) AS s, argMax(sha256, position) AS h FROM housewright_journal GROUP BY version, statement ORDER BY version, statement";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_section_killed_anywhere_ends_as_if_it_never_was() {
+    let (change, down) = screens();
+    let sandbox = with_section(&change, &down);
+    let client = support::database("section_killed").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    done(&sandbox, &client, &["apply", "-q"]);
+    let never_killed = whole(&sandbox, &client).await;
+    let journal = table(&client, JOURNAL).await;
+    done(&sandbox, &client, &["rollback", "-q"]);
+    let before = whole(&sandbox, &client).await;
+    let mut places = Vec::new();
+    let stride = if support::full() { 1 } else { 7 };
+    for number in (1..).step_by(stride) {
+        let fate = [Fate::HoldBefore, Fate::HoldAfter, Fate::HoldDuring][number / stride % 3];
+        let end = killed_at(|url| sandbox.at(url, &client, &["apply"]), number, fate);
+        let End::Killed(at) = end else {
+            assert_eq!(whole(&sandbox, &client).await, never_killed);
+            break;
+        };
+        done(&sandbox, &client, &["unlock", "--force", "-q"]);
+        done(&sandbox, &client, &["apply", "-q"]);
+        assert_eq!(
+            whole(&sandbox, &client).await,
+            never_killed,
+            "{number} {fate:?} {at}"
+        );
+        assert_eq!(
+            table(&client, JOURNAL).await,
+            journal,
+            "{number} {fate:?} {at}"
+        );
+        done(&sandbox, &client, &["rollback", "-q"]);
+        assert_eq!(
+            whole(&sandbox, &client).await,
+            before,
+            "{number} {fate:?} {at}"
+        );
+        places.push(format!("{fate:?} {at}"));
+    }
+    support::say(&format!(
+        "killed at {} places:\n  {}",
+        places.len(),
+        places.join("\n  ")
+    ));
+    assert!(places.len() > 30 / stride, "{places:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_section_that_expects_other_differences_stops_before_the_swap() {
+    let (change, down) = screens();
+    let sandbox = with_section(
+        &format!("-- housewright:expect(event_count)\n{change}"),
+        &down,
+    );
+    let client = support::database("section_expects").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = whole(&sandbox, &client).await;
+    let _settings = sizes_and_cuts();
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: false
+    exit_code: 1
+    ----- stdout -----
+
+    ----- stderr -----
+    rebuilding `sessions`: sessions_v2 beside sessions_v1, from `events`
+      cut at [TIME]
+      what comes in from then on feeds both sides
+      everything from before is there
+      history: 5 rows in 1 chunk
+      3 rows are the same as a recomputation from `events`
+    error[unexpected-difference]: `sessions` would differ from what it says now in more than was expected; readers were not swapped
+     --> schema/migrations/0004_sessions_v2.sql:3:1
+      |
+    3 | CREATE TABLE sessions_v2
+      | ^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: more than expected: pageview_count
+      = note: project_id p, session_id s, anonymous_id a: pageview_count was 1 and is 2
+      = note: project_id q, session_id t, anonymous_id b: pageview_count was 0 and is 1
+      = note: nothing was executed in this run; of 0004_sessions_v2 0 of 3 are done
+      = help: if that is meant, `housewright rebuild --abort`, add it to what may differ, and begin again; otherwise mend the definition
+    ");
+    snapshot!(sandbox.on(&client, &["status"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_expects on http://[ADDRESS]/
+
+      version  name         state    statements  applied                  by
+      0001     events       applied  1/1         [TIME]  tester@box, [DURATION]
+      0002     sessions     applied  5/5         [TIME]  tester@box, [DURATION]
+      0003     sources      applied  1/1         [TIME]  tester@box, [DURATION]
+      0004     sessions_v2  failed   0/3         [TIME]  tester@box, [DURATION]
+
+    3 applied, 1 failed
+
+    0004_sessions_v2 failed at statement 1 of 3: `sessions` would differ from what it says now in more than was expected; readers were not swapped
+      the 0 statements before it are done; correct the file and `apply` again, it continues there
+
+    ----- stderr -----
+    ");
+    // Another migration has to wait, and nothing is begun beside it.
+    snapshot!(sandbox.on(&client, &["rebuild", "sessions"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the rebuild of `sessions` is not finished: new and raw agree, readers are not swapped
+      `housewright rebuild --resume` goes on, `--finish` lets the old side go once readers are swapped, `--abort` takes all of it back
+    ");
+    done(&sandbox, &client, &["rebuild", "--abort", "-q"]);
+    assert_eq!(whole(&sandbox, &client).await, before);
+    sandbox.migration(
+        "0004_sessions_v2.sql",
+        &format!("-- migrate:rebuild\n-- housewright:expect(pageview_count)\n{change}-- migrate:down\n{down}"),
+    );
+    sandbox.run(&["repair", "-q"]);
+    done(&sandbox, &client, &["apply", "-q"]);
+    snapshot!(sandbox.on(&client, &["drift"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_expects on http://[ADDRESS]/ is what the 4 migrations made that were applied there: 9 objects
+
+    ----- stderr -----
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_view_is_filled_with_history() {
+    let sandbox = with_section(
+        "CREATE TABLE counts_v1 (project_id String, n UInt64) ENGINE = SummingMergeTree ORDER BY project_id;\n\
+         CREATE MATERIALIZED VIEW counts_v1_mv TO counts_v1 AS SELECT project_id, count() AS n FROM events GROUP BY project_id;\n\
+         CREATE OR REPLACE VIEW counts AS SELECT project_id, sum(n) AS n FROM counts_v1 GROUP BY project_id;\n",
+        "DROP VIEW counts;\nDROP VIEW counts_v1_mv;\nDROP TABLE counts_v1;\n",
+    );
+    let client = support::database("section_new").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    let _settings = sizes_and_cuts();
+    snapshot!(sandbox.on(&client, &["plan"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_new on http://[ADDRESS]/: 3 statements to execute
+
+    0004_sessions_v2  schema/migrations/0004_sessions_v2.sql
+      1/3  CREATE TABLE              counts_v1     metadata
+      2/3  CREATE MATERIALIZED VIEW  counts_v1_mv  metadata
+      3/3  CREATE VIEW               counts        metadata
+      from statement 1 on: a rebuild, because `events` has rows: history is made anew in `counts_v1` while rows come in
+        5 rows ([BYTES]) of `events` in 1 chunk; the copy needs about [BYTES] on disk, [BYTES] are free
+        then these change over: counts
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_new on http://[ADDRESS]/: 3 statements executed in [DURATION]
+
+    ----- stderr -----
+    rebuilding `counts`: counts_v1 beside , from `events`
+      cut at [TIME]
+      what comes in from then on feeds both sides
+      everything from before is there
+      history: 5 rows in 1 chunk
+      2 rows are the same as a recomputation from `events`
+      not compared with the old side: no reader is a plain view that was there before
+      readers read the new side
+      0004_sessions_v2 1/3  CREATE TABLE counts_v1  [DURATION]
+      0004_sessions_v2 2/3  CREATE MATERIALIZED VIEW counts_v1_mv  [DURATION]
+      0004_sessions_v2 3/3  CREATE VIEW counts  [DURATION]
+    ");
+    execute(&client, EVENTS).await;
+    assert_eq!(
+        table(&client, "SELECT project_id, n FROM counts ORDER BY 1").await,
+        "p | 8\nq | 2"
+    );
+    snapshot!(sandbox.on(&client, &["drift"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_new on http://[ADDRESS]/ is what the 4 migrations made that were applied there: 10 objects
+
+    ----- stderr -----
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_section_that_is_none_is_refused_with_its_place() {
+    let (change, down) = screens();
+    let sandbox = with_section(&change, &down);
+    let client = support::database("section_refused").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    let before = whole(&sandbox, &client).await;
+    sandbox.migration("0004_sessions_v2.sql", &format!("-- migrate:rebuild\n{change}INSERT INTO sessions_v2 SELECT * FROM sessions_v1;\n\n-- migrate:down\n{down}"));
+    snapshot!(sandbox.on(&client, &["plan"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[changed-definition]: INSERT INTO … SELECT does not belong to a changed definition
+      --> schema/migrations/0004_sessions_v2.sql:96:1
+       |
+    96 | INSERT INTO sessions_v2 SELECT * FROM sessions_v1;
+       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: keep one CREATE TABLE, one CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for the readers; anything else goes into another migration
+    ");
+    sandbox.migration(
+        "0004_sessions_v2.sql",
+        &format!("-- migrate:rebuild\n{change}\n-- migrate:up\nSELECT 1;\n"),
+    );
+    snapshot!(sandbox.on(&client, &["plan"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[section-order]: `-- migrate:up` stands behind `-- migrate:rebuild`
+      --> schema/migrations/0004_sessions_v2.sql:97:1
+       |
+    97 | -- migrate:up
+       | ^^^^^^^^^^^^^
+       |
+       = help: put it first: what a changed definition needs is made before it
+    ");
+    // On the target: a column that is not there, said by `plan` with its place.
+    sandbox.migration(
+        "0004_sessions_v2.sql",
+        &format!(
+            "-- migrate:rebuild\n{}-- migrate:down\n{down}",
+            change.replace("min((e.timestamp, ", "min((e.nothing, ")
+        ),
+    );
+    sandbox.run(&["repair", "-q"]);
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(
+        r"refuses the query of `sessions_v2_mv`: .*",
+        "refuses the query of `sessions_v2_mv`: [MESSAGE]",
+    );
+    settings.add_filter(r"(?m)^ +\d* *\| .*$\n?", "");
+    let _settings = settings.bind_to_scope();
+    snapshot!(sandbox.on(&client, &["plan"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuild]: ClickHouse refuses the query of `sessions_v2_mv`: [MESSAGE]
+      --> schema/migrations/0004_sessions_v2.sql:30:1
+       |
+    30 | CREATE MATERIALIZED VIEW sessions_v2_mv TO sessions_v2
+       |
+       = note: nothing was changed
+       = help: mend the SELECT
+    ");
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuild]: ClickHouse refuses the query of `sessions_v2_mv`: [MESSAGE]
+      --> schema/migrations/0004_sessions_v2.sql:30:1
+       |
+    30 | CREATE MATERIALIZED VIEW sessions_v2_mv TO sessions_v2
+       |
+       = note: nothing was changed
+       = help: mend the SELECT
+    ");
+    assert_eq!(whole(&sandbox, &client).await, before);
+}

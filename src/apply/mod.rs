@@ -9,6 +9,7 @@ mod distributed;
 mod follow;
 mod judge;
 mod run;
+pub(crate) mod section;
 mod settle;
 mod stage;
 mod trace;
@@ -58,6 +59,11 @@ pub enum Event<'a> {
         step: &'a Step,
         /// The servers, as `host:port`.
         waiting: &'a [String],
+    },
+    /// Something of a changed definition that is carried out.
+    Rebuilding {
+        /// What.
+        event: &'a crate::rebuild::Event<'a>,
     },
     /// A statement was executed.
     Done {
@@ -208,6 +214,15 @@ pub enum FailureKind {
         /// Why.
         #[source]
         error: crate::journal::Error,
+    },
+    /// A changed definition could not be carried out. Its ledger says how far it came.
+    #[error("a changed definition could not be carried out")]
+    Rebuild {
+        /// Its first statement.
+        step: Box<Step>,
+        /// Why.
+        #[source]
+        error: Box<crate::rebuild::Error>,
     },
     /// The server could not be asked.
     #[error(transparent)]
@@ -465,6 +480,7 @@ pub async fn weigh(
     }
     plan.weigh(&holdings, allow_destructive);
     plan.respect(&Generations::read(&client.read_only()).await?);
+    section::weigh(client, plan).await?;
     for (step, reason) in stage::foresee(client, &mut plan.steps).await? {
         plan.refusals.push(unsettleable(&step, &reason));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::apply::section::{Section, of_one_section};
 use crate::apply::stage::Stage;
 use crate::apply::witness::{Key, Phase, Witness, look, tables};
 use crate::apply::{Event, FailureKind, Workbench, distributed, follow, stage};
@@ -34,8 +35,8 @@ pub(super) struct Run<'a> {
     pub(super) client: &'a Client,
     pub(super) bench: Option<Workbench<'a>>,
     pub(super) writer: Writer,
-    lock: &'a Lock,
-    owner: &'a Owner,
+    pub(super) lock: &'a Lock,
+    pub(super) owner: &'a Owner,
     settings: Vec<(&'static str, &'static str)>,
     /// What the server calls what a rebuild made anew.
     generations: Generations,
@@ -81,9 +82,27 @@ impl<'a> Run<'a> {
         executed: &mut Vec<Step>,
     ) -> Result<bool, FailureKind> {
         self.tell_what_is_under_way(steps, events).await?;
-        let mut steps = steps.iter().peekable();
+        let all = steps;
+        let mut steps = steps.iter().enumerate().peekable();
         let mut announced: Option<Ready> = None;
-        while let Some(step) = steps.next() {
+        // How many steps of a section are decided to be executed as they are.
+        let mut plain = 0;
+        while let Some((index, step)) = steps.next() {
+            if step.section.is_some() && index >= plain {
+                let rest = all.get(index..).unwrap_or_default();
+                let length = of_one_section(rest).count();
+                match self.section(rest, stop, events, executed).await? {
+                    Section::Plain => plain = index + length,
+                    Section::Stopped => return Ok(true),
+                    Section::Done => {
+                        while steps.next_if(|(next, _)| *next < index + length).is_some() {}
+                        if steps.peek().is_some() && stop.load(Ordering::Relaxed) {
+                            return Ok(true);
+                        }
+                        continue;
+                    }
+                }
+            }
             let mut ready = if let Some(ready) = announced.take() {
                 ready
             } else {
@@ -112,7 +131,11 @@ impl<'a> Run<'a> {
             }
             let stopping = stop.load(Ordering::Relaxed);
             let mut trouble = None;
-            if let Some(next) = steps.peek().filter(|_| held.is_ok() && !stopping) {
+            // Of a section that begins it is not known yet which way it takes.
+            let next = steps
+                .peek()
+                .filter(|(at, it)| it.section.is_none() || *at < plain);
+            if let Some((_, next)) = next.filter(|_| held.is_ok() && !stopping) {
                 match self.prepare(next).await {
                     Ok(ready) => {
                         facts.push(self.begun(next, &ready.witness));
@@ -362,7 +385,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn begun(&self, step: &Step, witness: &Witness) -> Fact {
+    pub(super) fn begun(&self, step: &Step, witness: &Witness) -> Fact {
         Fact {
             note: witness.note(),
             ..fact(self.owner, step, State::Started)
@@ -431,6 +454,6 @@ pub(super) fn fact(owner: &Owner, step: &Step, state: State) -> Fact {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -62,6 +62,10 @@ impl Run<'_> {
                     "its rows were all in a staging table, and what was left there has been moved",
                 ))
             }
+            Phase::Rebuilding => Some((
+                State::Failed,
+                "history was being made anew, and that goes on where it stopped",
+            )),
             Phase::Made(..) => {
                 stage::deliver(self.client, step, &witness).await?;
                 Some((

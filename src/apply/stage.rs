@@ -336,7 +336,7 @@ pub(super) async fn deliver(client: &Client, step: &Step, then: &Witness) -> Res
             }
             return Ok(());
         }
-        Phase::Plain | Phase::Staging => return Ok(()),
+        Phase::Plain | Phase::Staging | Phase::Rebuilding => return Ok(()),
     };
     for (staging, name) in pairs {
         let here: Key = (client.database().to_owned(), staging.clone());

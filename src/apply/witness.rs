@@ -40,6 +40,8 @@ pub(super) enum Phase {
     Staged(Vec<(String, String)>),
     /// An object is there in full, under the first name; it gets the second, as it is written.
     Made(String, String),
+    /// It begins a changed definition, whose rebuild has a ledger of its own.
+    Rebuilding,
 }
 
 impl Phase {

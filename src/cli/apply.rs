@@ -187,6 +187,7 @@ pub(crate) fn code(kind: &FailureKind) -> u8 {
         | FailureKind::NotSettleable { .. } => 2,
         FailureKind::Lock(LockError::Held { .. }) => 4,
         FailureKind::Destructive(_) => 5,
+        FailureKind::Rebuild { error, .. } => crate::cli::rebuild::code(error),
         _ => 3,
     }
 }
@@ -239,6 +240,11 @@ pub(crate) fn show_event(printer: &Printer, event: &Event<'_>) {
             step.total,
             waiting.join(", ")
         )),
+        Event::Rebuilding { event } => {
+            if let Some(line) = report::rebuild::line(event) {
+                printer.talk(&line);
+            }
+        }
         Event::Done { step, took } => printer.talk(&format!(
             "  {}{} {}/{}  {} {}  {}",
             title(step.version, &step.name),

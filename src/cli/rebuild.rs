@@ -147,7 +147,7 @@ async fn show(
     let client = &connection.client;
     let surveyed = match change {
         None => survey(client, view, options).await,
-        Some(change) => survey_change(client, view, change, options).await,
+        Some(change) => survey_change(client, Some(view), change, options).await,
     };
     let survey = surveyed.map_err(|error| stop(error, context))?;
     let (target, database) = (&connection.target, &connection.settings.database);
@@ -246,14 +246,21 @@ async fn perform(
 }
 
 /// Who has to act.
-fn stop(error: Error, context: &Context) -> Stop {
-    let code = match &error {
+pub(crate) fn code(error: &Error) -> u8 {
+    match error {
         Error::Disagree { .. } | Error::Unexpected { .. } | Error::Incomparable { .. } => 1,
-        Error::Unmakeable { .. } => 3,
         Error::Lock(LockError::Held { .. }) => 4,
-        Error::Lock(_) | Error::ClickHouse(_) | Error::Busy { .. } | Error::Restless { .. } => 3,
+        Error::Unmakeable { .. }
+        | Error::Lock(_)
+        | Error::ClickHouse(_)
+        | Error::Busy { .. }
+        | Error::Restless { .. } => 3,
         _ => 2,
-    };
+    }
+}
+
+fn stop(error: Error, context: &Context) -> Stop {
+    let code = code(&error);
     if let Some(findings) = report::rebuild::findings(&error) {
         context.printer.findings(code, &findings, None);
         return Stop::said(code);

@@ -32,11 +32,20 @@ pub struct Part {
     pub name: String,
     /// The statement, without `;`.
     pub sql: String,
+    /// Its [fingerprint](Statement::fingerprint).
+    pub sha256: String,
     /// Where it stands.
     pub location: Location,
 }
 
 impl Change {
+    /// The fingerprints of its statements, in their order.
+    #[must_use]
+    pub fn fingerprints(&self) -> Vec<String> {
+        let parts = [&self.state, &self.view].into_iter().chain(&self.readers);
+        parts.map(|part| part.sha256.clone()).collect()
+    }
+
     /// Reads a file that holds nothing else.
     ///
     /// # Errors
@@ -114,6 +123,7 @@ impl Change {
         let part = |statement: &Statement| Part {
             name: name(statement),
             sql: statement.sql().to_owned(),
+            sha256: statement.fingerprint(),
             location: Location::within(path, text, statement.span),
         };
         (reader.findings.len() == before).then_some(Self {

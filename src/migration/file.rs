@@ -1,10 +1,12 @@
 //! One file → one migration, or what is wrong with it.
 
+use std::sync::Arc;
+
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::migration::{Down, Migration};
+use crate::migration::{Change, Down, Migration, Rebuild};
 use crate::sql::{Span, Statement, TokenKind, hex, split, tokens};
 
 /// What `new` writes.
@@ -14,7 +16,15 @@ pub(crate) const TEMPLATE: &str = "-- migrate:up
 ";
 
 const UP: &str = "migrate:up";
+const REBUILD: &str = "migrate:rebuild";
 const DOWN: &str = "migrate:down";
+
+/// What stands between the markers.
+struct Sections {
+    up: Vec<Statement>,
+    rebuild: Option<Rebuild>,
+    down: Option<Down>,
+}
 
 /// Reads a migration; `None` if a finding says why not.
 pub(crate) fn read(path: &Utf8Path, findings: &mut Vec<Diagnostic>) -> Option<Migration> {
@@ -34,8 +44,9 @@ pub(crate) fn read(path: &Utf8Path, findings: &mut Vec<Diagnostic>) -> Option<Mi
         name,
         path: path.to_owned(),
         sha256,
-        up: sections.0,
-        down: sections.1,
+        up: sections.up,
+        rebuild: sections.rebuild,
+        down: sections.down,
         text: file.text,
     })
 }
@@ -110,12 +121,23 @@ impl File<'_> {
     }
 
     /// The statements between the markers.
-    fn sections(&mut self) -> Option<(Vec<Statement>, Option<Down>)> {
+    fn sections(&mut self) -> Option<Sections> {
         let before = self.findings.len();
-        let mut up = None;
-        let mut down = None;
+        let (mut up, mut rebuild, mut down) = (None, None, None);
         for (marker, span, body) in self.markers() {
-            let slot = if marker == UP { &mut up } else { &mut down };
+            if marker == UP && rebuild.is_some() {
+                self.error(
+                    "section-order",
+                    format!("`-- {marker}` stands behind `-- {REBUILD}`"),
+                    Some(span),
+                    "put it first: what a changed definition needs is made before it",
+                );
+            }
+            let slot = match marker {
+                UP => &mut up,
+                REBUILD => &mut rebuild,
+                _ => &mut down,
+            };
             if slot.is_some() {
                 self.error(
                     "duplicate-section",
@@ -127,7 +149,7 @@ impl File<'_> {
             }
             *slot = Some(body);
         }
-        let first = [up, down]
+        let first = [up, rebuild, down]
             .into_iter()
             .flatten()
             .map(|span| span.start)
@@ -144,7 +166,17 @@ impl File<'_> {
                 "begin the file with a line `-- migrate:up`; what takes it back goes below `-- migrate:down`",
             );
         }
-        let up = up.map(|body| self.statements(body)).unwrap_or_default();
+        let mut up = up.map(|body| self.statements(body)).unwrap_or_default();
+        let mut section = None;
+        if let Some(body) = rebuild {
+            let statements = self.statements(body);
+            let change = Change::read(self.path, &self.text, body, &statements, self.findings);
+            section = change.map(|change| Rebuild {
+                first: up.len(),
+                change: Arc::new(change),
+            });
+            up.extend(statements);
+        }
         if up.is_empty() && self.findings.len() == before {
             let help = if first.is_none() {
                 "begin with a line `-- migrate:up` and write the statements below it"
@@ -162,7 +194,11 @@ impl File<'_> {
             text: body.of(&self.text).trim().to_owned(),
             statements: self.statements(body),
         });
-        (self.findings.len() == before).then_some((up, down))
+        (self.findings.len() == before).then_some(Sections {
+            up,
+            rebuild: section,
+            down,
+        })
     }
 
     /// The markers, their places, and the text that each begins.
@@ -175,7 +211,10 @@ impl File<'_> {
                 .strip_prefix("--")
                 .unwrap_or_default()
                 .trim();
-            let Some(marker) = [UP, DOWN].into_iter().find(|marker| words == *marker) else {
+            let Some(marker) = [UP, REBUILD, DOWN]
+                .into_iter()
+                .find(|marker| words == *marker)
+            else {
                 continue;
             };
             if let Some((.., body)) = found.last_mut() {

@@ -1,6 +1,7 @@
 //! A directory → ordered, checksummed migrations.
 //!
-//! A migration is `migrations/<version>_<name>.sql` with a `-- migrate:up` and a `-- migrate:down` section. All that is wrong with the
+//! A migration is `migrations/<version>_<name>.sql` with a `-- migrate:up` and a `-- migrate:down` section, and between them perhaps a
+//! `-- migrate:rebuild` with a changed definition. All that is wrong with the
 //! files is found at once, each with its place and its remedy. Nothing here knows a server.
 
 mod change;
@@ -8,6 +9,7 @@ mod file;
 mod sum;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -30,10 +32,29 @@ pub struct Migration {
     pub text: String,
     /// SHA-256 of `text`, in hex: the same for a checkout with CRLF.
     pub sha256: String,
-    /// The statements of the up section.
+    /// The statements of the up section, and behind them those of the section `-- migrate:rebuild`.
     pub up: Vec<Statement>,
+    /// What these last ones are together; `None` if there is no such section.
+    pub rebuild: Option<Rebuild>,
     /// The down section; `None` if there is none.
     pub down: Option<Down>,
+}
+
+/// A section `-- migrate:rebuild`: where there are rows already, its statements are one changed definition and not single ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebuild {
+    /// The index of its first statement in [`Migration::up`].
+    pub first: usize,
+    /// What it says.
+    pub change: Arc<Change>,
+}
+
+impl Rebuild {
+    /// The number of its first statement, from 1.
+    #[must_use]
+    pub fn first_number(&self) -> u32 {
+        u32::try_from(self.first + 1).unwrap_or(u32::MAX)
+    }
 }
 
 /// A down section.

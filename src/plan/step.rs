@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 
 use crate::diagnostic::{Diagnostic, Location};
 use crate::journal::Fact;
+use crate::migration::Rebuild;
 use crate::plan::{Effect, title};
 use crate::sql::{Allowance, Class, Kind, Span, Statement, header};
 
@@ -72,6 +73,8 @@ pub struct Step {
     pub unsettled: Option<Allowance>,
     /// What it does on the target; known once the plan is weighed.
     pub effect: Option<Effect>,
+    /// The changed definition that it is a part of.
+    pub section: Option<Rebuild>,
     /// What is sent instead of `sql`, where a cluster wants more said than the file says.
     pub sent: Option<String>,
     /// Whether its rows go through staging tables, or its object has another name until it is full; known once the plan is weighed.
@@ -108,6 +111,7 @@ impl Step {
             allowance: None,
             unsettled: None,
             effect: None,
+            section: None,
             sent: None,
             staged: false,
         }
@@ -146,6 +150,7 @@ impl Step {
             allowance: None,
             unsettled: None,
             effect: None,
+            section: None,
             sent: None,
             staged: false,
         }

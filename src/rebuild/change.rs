@@ -25,6 +25,8 @@ pub struct Changed {
     pub places: (String, String),
     /// The views that change over, in their order.
     pub readers: Vec<Reader>,
+    /// The fingerprints of the statements as they were written.
+    pub fingerprints: Vec<String>,
     /// The columns of readers that may differ from what they say now; `None`: nothing is said of it.
     pub expects: Option<Vec<String>>,
 }
@@ -48,18 +50,17 @@ pub struct Reader {
 /// As [`survey`](crate::rebuild::survey), and [`Error::Refused`] with what is wrong with the definition itself.
 pub async fn survey_change(
     client: &Client,
-    name: &str,
+    name: Option<&str>,
     change: &Change,
     options: &Options,
 ) -> Result<Survey, Error> {
     let client = &client.read_only();
     let catalog = Catalog::read(client).await?;
     let generations = Generations::of(catalog.objects.iter().map(|object| object.name.as_str()));
-    let Found {
-        view: old_view,
-        source,
-        state: old_state,
-    } = find_fed(&catalog, &generations, name)?;
+    let old: Option<Found<'_>> = match name {
+        Some(name) => Some(find_fed(&catalog, &generations, name)?),
+        None => None,
+    };
     let mut refusals = Vec::new();
     for part in [&change.state, &change.view] {
         let taken = |object: &&Object| parse(&object.name).0 == part.name;
@@ -84,8 +85,10 @@ pub async fn survey_change(
         return Err(Error::Refused(refusals));
     };
     name_types(client, &mut state).await?;
-    let sure = read_once(&catalog, source, old_state, &view, change, &mut refusals);
-    if sure {
+    let Some(source) = read_once(&catalog, old.as_ref(), &view, change, &mut refusals) else {
+        return Err(Error::Refused(refusals));
+    };
+    if refusals.is_empty() {
         view.columns = outputs(client, &view, change, &mut refusals).await?;
         fits(&state, &view, change, &mut refusals);
         check_shape(source, &state, &view, &mut refusals);
@@ -98,17 +101,24 @@ pub async fn survey_change(
             .into_iter()
             .filter_map(|(part, after)| reader(&catalog, part, after, &mut refusals))
             .collect(),
+        fingerprints: change.fingerprints(),
         expects: change.expects.clone(),
     };
     expected(&catalog, &changed, change, &mut refusals);
     let subject = Subject {
-        name: name.to_owned(),
+        name: name
+            .unwrap_or(&change.readers.first().map_or("", |it| it.name.as_str()))
+            .to_owned(),
         source: source.name.clone(),
         source_columns: source_columns(source, &view.select, &received_at),
         received_at,
         old: Side {
-            state: old_state.name.clone(),
-            view: old_view.name.clone(),
+            state: old
+                .as_ref()
+                .map_or_else(String::new, |it| it.state.name.clone()),
+            view: old
+                .as_ref()
+                .map_or_else(String::new, |it| it.view.name.clone()),
         },
         new: Side {
             state: state.name.clone(),
@@ -124,7 +134,11 @@ pub async fn survey_change(
         change: Some(changed),
     };
     let names: Vec<String> = change.readers.iter().map(|it| it.name.clone()).collect();
-    let mut staying = readers(&catalog, &subject.old.state);
+    let mut staying = if subject.old.state.is_empty() {
+        Vec::new()
+    } else {
+        readers(&catalog, &subject.old.state)
+    };
     staying.retain(|reader| !names.contains(reader));
     let survey = weigh(client, subject, names, source, refusals, options).await?;
     Ok(Survey { staying, ..survey })
@@ -224,21 +238,35 @@ async fn name_types(client: &Client, table: &mut Object) -> Result<(), ClickHous
     Ok(())
 }
 
-/// Whether the view reads the old view's source, and nothing else.
-fn read_once(
-    catalog: &Catalog,
-    source: &Object,
-    old_state: &Object,
+/// The source, if the view reads that of the old one and nothing else.
+fn read_once<'a>(
+    catalog: &'a Catalog,
+    old: Option<&Found<'a>>,
     view: &Object,
     change: &Change,
     refusals: &mut Vec<Refusal>,
-) -> bool {
-    let before = refusals.len();
+) -> Option<&'a Object> {
     let named: Vec<String> = mentions(&view.select).into_iter().map(|it| it.0).collect();
-    if !named.contains(&source.name) {
+    let Some(source) = old
+        .map(|found| found.source)
+        .or_else(|| named.iter().find_map(|name| catalog.get(name)))
+    else {
         refusals.push(
             refusal(
-                format!("`{}` does not read `{}`, from which `{}` is made", view.name, source.name, old_state.name),
+                format!("`{}` reads no table of this database", view.name),
+                "let it read a table whose INSERTs trigger it",
+            )
+            .at(&change.view.location),
+        );
+        return None;
+    };
+    if let Some(old) = old.filter(|_| !named.contains(&source.name)) {
+        refusals.push(
+            refusal(
+                format!(
+                    "`{}` does not read `{}`, from which `{}` is made",
+                    view.name, source.name, old.state.name
+                ),
                 "let it read the same source; a state from another one is a new view, not a changed one",
             )
             .at(&change.view.location),
@@ -256,7 +284,7 @@ fn read_once(
             .at(&change.view.location),
         );
     }
-    refusals.len() == before
+    Some(source)
 }
 
 /// The columns of a view's SELECT, by the server.

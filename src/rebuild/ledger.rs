@@ -71,6 +71,8 @@ pub enum Fact {
     },
     /// Readers read the new state.
     Swapped,
+    /// The old state stays, as the migrations' way back; nothing is left to do here.
+    Kept,
     /// Readers read the old state again.
     Back,
     /// The old state is about to go.
@@ -202,7 +204,7 @@ impl Progress {
             }
             Fact::Finishing => self.finishing = true,
             Fact::Aborting => self.aborting = true,
-            Fact::Finished | Fact::Aborted => self.ended = true,
+            Fact::Finished | Fact::Aborted | Fact::Kept => self.ended = true,
         }
     }
 
@@ -385,6 +387,11 @@ impl<'a> Ledger<'a> {
             })
             .await?;
         Ok(ledger)
+    }
+
+    /// Whether nothing but its beginning is written down.
+    pub(super) fn is_new(&self) -> bool {
+        self.progress.cut.is_none()
     }
 
     /// Writes a fact down.

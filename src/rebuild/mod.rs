@@ -17,6 +17,7 @@ mod ledger;
 mod obstacles;
 mod parity;
 mod run;
+mod section;
 mod subject;
 mod waiting;
 
@@ -34,6 +35,7 @@ pub use crate::rebuild::differences::Differences;
 pub use crate::rebuild::ledger::{Chunk, Fact, Progress, last};
 pub use crate::rebuild::obstacles::Refusal;
 pub use crate::rebuild::run::perform;
+pub use crate::rebuild::section::{carry_out, way};
 pub use crate::rebuild::subject::{Side, Subject, Survey, survey};
 
 /// How a rebuild is done.
@@ -85,6 +87,8 @@ pub enum Task {
         /// The definition that it is to have; `None`: the one it has.
         change: Option<Box<Change>>,
     },
+    /// The same for a section of a migration, which may have been begun; what is kept is then the migrations'.
+    Section(Box<Change>),
     /// To go on with the rebuild that broke off, or was rolled back.
     Resume,
     /// To let the old side go.
@@ -292,6 +296,19 @@ pub enum Error {
         /// Why they cannot be compared.
         why: String,
     },
+    /// What was begun is not what the file says now.
+    #[error(
+        "the rebuild that is not finished was begun with another definition of `{name}`\n  `housewright rebuild --abort` takes that back, and `apply` again begins with what the file says now"
+    )]
+    OtherDefinition {
+        /// The new state.
+        name: String,
+    },
+    /// A section was begun as plain statements.
+    #[error(
+        "it was begun as plain statements when its source was empty, and there are rows by now\n  drop what its first statements made, and say so: `housewright repair --retry VERSION:NUMBER` for each of them"
+    )]
+    BegunPlainly,
     /// Somebody goes on with the old side.
     #[error("`{state}` is still read by {}, so it cannot be let go\n  let them read the new side (CREATE OR REPLACE VIEW), or drop them; nothing was changed", readers.join(", "))]
     StillRead {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Kind, Object, mentions, references};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, literal};
-use crate::diagnostic::Location;
+use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::rebuild::Options;
 use crate::rebuild::subject::{Side, Subject};
 use crate::sql::{TokenKind, tokens};
@@ -22,6 +22,15 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// As a finding.
+    #[must_use]
+    pub fn finding(&self) -> Diagnostic {
+        Diagnostic::new(Severity::Error, "rebuild", self.reason.clone())
+            .at(self.location.clone())
+            .note("nothing was changed")
+            .help(self.remedy.clone())
+    }
+
     /// With its place in a file.
     #[must_use]
     pub fn at(mut self, location: &Location) -> Self {

@@ -15,7 +15,8 @@ use crate::rebuild::change::survey_change;
 use crate::rebuild::ledger::{Fact, Ledger};
 use crate::rebuild::obstacles::refusal;
 use crate::rebuild::parity::Comparison;
-use crate::rebuild::subject::{Subject, readers, survey};
+use crate::rebuild::section::{same, survey_section};
+use crate::rebuild::subject::{Subject, Survey, readers, survey};
 use crate::rebuild::{Error, Event, Options, Outcome, Task, chunks};
 
 /// No row is received that late: a view that is to take nothing yet takes rows from here on.
@@ -53,69 +54,96 @@ pub async fn perform(
     }
     let lock = Lock::acquire(client, owner.clone()).await?;
     events(Event::Locked);
-    let result = async {
-        let open = Ledger::open(client, owner).await?;
-        let begins = matches!(task, Task::Begin { .. });
-        let ledger = match (task, open) {
-            (Task::Begin { .. }, Some(open)) => return Err(unfinished(&open.progress)),
-            (Task::Begin { view, change }, None) => {
-                let subject = check(client, view, change.as_deref(), options).await?;
-                let now = Barrier::new(client, &subject.source).await?.now().await?;
-                Ledger::begin(client, owner, subject, seconds(now)).await?
-            }
-            (_, Some(open)) => open,
-            (_, None) => {
-                if *task == Task::Abort {
-                    crate::rebuild::ledger::sweep(client).await?;
-                }
-                return Err(Error::None {
-                    what: match task {
-                        Task::Finish => "finish",
-                        Task::RollBack => "roll back",
-                        Task::Abort => "abort",
-                        _ => "go on with",
-                    },
-                });
-            }
-        };
-        let subject = ledger.progress.subject.clone();
-        let mut run = Run {
-            client,
-            options,
-            owner,
-            settings: client.known(&SETTINGS).await?,
-            barrier: Barrier::new(client, &subject.source).await?,
-            subject,
-            ledger,
-            lock: &lock,
-            stop,
-            events,
-            first: begins,
-            emptied: 0,
-        };
-        run.tell_begun(task);
-        let ended = run.dispatch(task).await;
-        let stopped = match ended {
-            Ok(()) => false,
-            Err(Halt::Stopped) => true,
-            Err(Halt::Error(error)) => {
-                if matches!(error, Error::Unmakeable { .. }) {
-                    run.ledger.forget().await?;
-                }
-                return Err(error);
-            }
-        };
-        let outcome = run.outcome(stopped, begun.elapsed()).await?;
-        if matches!(task, Task::Abort) {
-            run.ledger.forget().await?;
-        }
-        Ok(outcome)
-    }
-    .await;
+    let result = under(client, &lock, task, options, owner, stop, events, begun).await;
     if let Err(error) = lock.release().await {
         events(Event::NotReleased { error: &error });
     }
     result
+}
+
+/// The same, under a lock that is held.
+#[expect(clippy::too_many_arguments, reason = "what a run is made of")]
+pub(super) async fn under(
+    client: &Client,
+    lock: &Lock,
+    task: &Task,
+    options: &Options,
+    owner: &Owner,
+    stop: &AtomicBool,
+    events: &mut (dyn FnMut(Event<'_>) + Send),
+    begun: Instant,
+) -> Result<Outcome, Error> {
+    let open = Ledger::open(client, owner).await?;
+    let begins = open.is_none();
+    let ledger = match (task, open) {
+        (Task::Section(change), Some(mut open)) if open.progress.belongs_to(task) => {
+            same(&open.progress, change)?;
+            // What may differ is no part of the definition, and may be said anew.
+            if let Some(begun) = &mut open.progress.subject.change {
+                begun.expects.clone_from(&change.expects);
+            }
+            open
+        }
+        (Task::Section(_), Some(open)) => return Err(unfinished(&open.progress)),
+        (Task::Section(change), None) => {
+            let survey = survey_section(client, change, options).await?;
+            let subject = clear(client, survey).await?;
+            let now = Barrier::new(client, &subject.source).await?.now().await?;
+            Ledger::begin(client, owner, subject, seconds(now)).await?
+        }
+        (Task::Begin { .. }, Some(open)) => return Err(unfinished(&open.progress)),
+        (Task::Begin { view, change }, None) => {
+            let subject = check(client, view, change.as_deref(), options).await?;
+            let now = Barrier::new(client, &subject.source).await?.now().await?;
+            Ledger::begin(client, owner, subject, seconds(now)).await?
+        }
+        (_, Some(open)) => open,
+        (_, None) => {
+            if *task == Task::Abort {
+                crate::rebuild::ledger::sweep(client).await?;
+            }
+            return Err(Error::None {
+                what: match task {
+                    Task::Finish => "finish",
+                    Task::RollBack => "roll back",
+                    Task::Abort => "abort",
+                    _ => "go on with",
+                },
+            });
+        }
+    };
+    let subject = ledger.progress.subject.clone();
+    let mut run = Run {
+        client,
+        options,
+        owner,
+        settings: client.known(&SETTINGS).await?,
+        barrier: Barrier::new(client, &subject.source).await?,
+        subject,
+        ledger,
+        lock,
+        stop,
+        events,
+        first: begins,
+        emptied: 0,
+    };
+    run.tell_begun(task);
+    let ended = run.dispatch(task).await;
+    let stopped = match ended {
+        Ok(()) => false,
+        Err(Halt::Stopped) => true,
+        Err(Halt::Error(error)) => {
+            if matches!(error, Error::Unmakeable { .. }) {
+                run.ledger.forget().await?;
+            }
+            return Err(error);
+        }
+    };
+    let outcome = run.outcome(stopped, begun.elapsed()).await?;
+    if matches!(task, Task::Abort) {
+        run.ledger.forget().await?;
+    }
+    Ok(outcome)
 }
 
 fn refuse_a_second(last: Option<crate::rebuild::Progress>) -> Result<(), Error> {
@@ -139,10 +167,15 @@ async fn check(
     change: Option<&Change>,
     options: &Options,
 ) -> Result<Subject, Error> {
-    let mut survey = match change {
+    let survey = match change {
         None => survey(client, name, options).await?,
-        Some(change) => survey_change(client, name, change, options).await?,
+        Some(change) => survey_change(client, Some(name), change, options).await?,
     };
+    clear(client, survey).await
+}
+
+/// The subject, if nothing stands in the way.
+async fn clear(client: &Client, mut survey: Survey) -> Result<Subject, Error> {
     let barrier = Barrier::new(client, &survey.subject.source).await?;
     survey
         .refusals
@@ -212,13 +245,21 @@ impl Run<'_> {
             remedy,
         };
         match task {
-            Task::Begin { .. } | Task::Resume if progress.aborting => Err(not_now(
-                "go on",
-                "`housewright rebuild --abort` brings that to its end",
-            )
-            .into()),
-            Task::Begin { .. } | Task::Resume if progress.finishing => self.finish().await,
+            Task::Begin { .. } | Task::Section(_) | Task::Resume if progress.aborting => {
+                Err(not_now(
+                    "go on",
+                    "`housewright rebuild --abort` brings that to its end",
+                )
+                .into())
+            }
+            Task::Begin { .. } | Task::Section(_) | Task::Resume if progress.finishing => {
+                self.finish().await
+            }
             Task::Begin { .. } | Task::Resume => self.advance().await,
+            Task::Section(_) => {
+                self.advance().await?;
+                self.write(Fact::Kept).await
+            }
             Task::Finish if !progress.swapped => Err(not_now(
                 "be finished",
                 "`housewright rebuild --resume` brings it to the swap of the readers first",
@@ -371,7 +412,7 @@ impl Run<'_> {
     }
 
     fn tell_begun(&mut self, task: &Task) {
-        if let Task::Begin { .. } = task {
+        if self.ledger.is_new() && matches!(task, Task::Begin { .. } | Task::Section(_)) {
             let fact = Fact::Begun {
                 subject: Box::new(self.subject.clone()),
             };

@@ -449,7 +449,7 @@ pub(super) fn source_columns(source: &Object, select: &str, received_at: &str) -
     columns
 }
 
-async fn size(client: &Client, table: &str) -> Result<(u64, u64), ClickHouseError> {
+pub(super) async fn size(client: &Client, table: &str) -> Result<(u64, u64), ClickHouseError> {
     #[derive(Deserialize)]
     struct Row {
         rows: u64,

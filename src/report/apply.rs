@@ -110,6 +110,22 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
                 verb(step)
             ))]
         }
+        FailureKind::Rebuild { step, error: cause } => {
+            let found = crate::report::rebuild::findings(cause)
+                .unwrap_or_else(|| vec![error("rebuild", causes(cause))]);
+            let found = found.into_iter().map(|finding| {
+                let at = finding.location.clone().or_else(|| Some(place(step, None)));
+                let finding = finding.at(at);
+                let help = finding.help.is_none();
+                let finding = state(finding, failure, step);
+                if help {
+                    finding.help("`apply` again goes on where it stopped; `housewright rebuild --abort` takes back what was made so far")
+                } else {
+                    finding
+                }
+            });
+            found.collect()
+        }
         FailureKind::Lock(cause) => vec![error("locked", causes(cause))],
         FailureKind::Journal(cause) => vec![error("journal", causes(cause))],
         FailureKind::ClickHouse(cause) => vec![error("clickhouse", causes(cause))],

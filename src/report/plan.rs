@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::apply::Task;
-use crate::plan::{Basis, Options, Plan, Step};
+use crate::plan::{Basis, How, Options, Plan, Step, Way};
 use crate::report::{
     BAD, JSON_VERSION, QUIET, STRONG, Table, WAITING, bytes, count, styled, thousands,
 };
@@ -29,6 +29,7 @@ pub fn human(plan: &Plan, task: Task, target: &str, database: &str) -> String {
     for step in &plan.steps {
         if last != Some(step.version) {
             flush(&mut text, &mut table);
+            way(&mut text, plan, last);
             let _ = write!(
                 text,
                 "\n{}  {}\n",
@@ -45,6 +46,7 @@ pub fn human(plan: &Plan, task: Task, target: &str, database: &str) -> String {
         ]);
     }
     flush(&mut text, &mut table);
+    way(&mut text, plan, last);
     let sent: Vec<&str> = plan
         .steps
         .iter()
@@ -54,6 +56,54 @@ pub fn human(plan: &Plan, task: Task, target: &str, database: &str) -> String {
         let _ = write!(text, "\nsent to the cluster:\n\n{};\n", sent.join(";\n"));
     }
     text
+}
+
+/// Which way the changed definition of a migration takes.
+fn way(text: &mut String, plan: &Plan, version: Option<u64>) {
+    let found = plan.ways.iter().find(|way| Some(way.version) == version);
+    let Some(way) = found else { return };
+    let said = match &way.how {
+        How::Plain { why } => format!("plain statements, because {why}"),
+        How::Resume { place } => format!("a rebuild that is not finished goes on: {place}"),
+        How::Done => "carried out already; only the journal does not know yet".to_owned(),
+        How::Later { why } => {
+            format!("decided when the statements before it are done; as it stands, {why}")
+        }
+        How::Rebuild {
+            source,
+            rows,
+            bytes: size,
+            chunks,
+            state_bytes,
+            free_bytes,
+            old_state,
+            new_state,
+            readers,
+            staying,
+        } => {
+            let mut said = format!(
+                "a rebuild, because `{source}` has rows: history is made anew in `{new_state}` while rows come in\n    {} rows ({}) of `{source}` in {}; the copy needs about {} on disk, {} are free\n    then these change over: {}",
+                thousands(*rows),
+                bytes(*size),
+                count(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk"),
+                bytes(*state_bytes),
+                bytes(*free_bytes),
+                readers.join(", "),
+            );
+            if let Some(old) = old_state {
+                let _ = write!(
+                    said,
+                    "\n    `{old}` is kept, and fed: the down section goes back to it"
+                );
+            }
+            if !staying.is_empty() {
+                let be = if staying.len() == 1 { "goes" } else { "go" };
+                let _ = write!(said, "; {} {be} on with it", staying.join(", "));
+            }
+            said
+        }
+    };
+    let _ = writeln!(text, "  from statement {} on: {said}", way.first);
 }
 
 /// What a statement does on the target, in a few words.
@@ -125,6 +175,8 @@ struct Json<'a> {
     to: Option<u64>,
     out_of_order: bool,
     steps: Vec<StepJson<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    changed_definitions: &'a [Way],
     findings: Vec<crate::report::diagnostics::Json<'a>>,
 }
 
@@ -238,6 +290,7 @@ pub fn json(plan: &Plan, task: Task, target: &str, database: &str) -> String {
         to: options.to,
         out_of_order: options.out_of_order,
         steps: plan.steps.iter().map(step).collect(),
+        changed_definitions: &plan.ways,
         findings,
     })
 }

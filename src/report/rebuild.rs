@@ -174,6 +174,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                 | Fact::Staged { .. }
                 | Fact::Moved { .. }
                 | Fact::Finished
+                | Fact::Kept
                 | Fact::Aborted => {
                     return None;
                 }
@@ -331,10 +332,10 @@ pub fn human(outcome: &Outcome, task: &Task, target: &str, database: &str) -> St
         );
     }
     match task {
-        Task::Begin { .. } | Task::Resume if outcome.progress.finishing => {
+        Task::Begin { .. } | Task::Section(_) | Task::Resume if outcome.progress.finishing => {
             format!("{head} is rebuilt; the old side is gone, in {took}\n")
         }
-        Task::Begin { .. } | Task::Resume => {
+        Task::Begin { .. } | Task::Section(_) | Task::Resume => {
             let left_out = if outcome.left_out.is_empty() {
                 String::new()
             } else {
@@ -407,17 +408,7 @@ pub fn json(outcome: &Outcome, target: &str, database: &str) -> String {
 #[must_use]
 pub fn findings(error: &Error) -> Option<Vec<Diagnostic>> {
     match error {
-        Error::Refused(refusals) => Some(
-            refusals
-                .iter()
-                .map(|refusal| {
-                    Diagnostic::new(Severity::Error, "rebuild", refusal.reason.clone())
-                        .at(refusal.location.clone())
-                        .note("nothing was changed")
-                        .help(refusal.remedy.clone())
-                })
-                .collect(),
-        ),
+        Error::Refused(refusals) => Some(refusals.iter().map(Refusal::finding).collect()),
         Error::Disagree { examples, .. } => {
             let mut finding = Diagnostic::new(Severity::Error, "parity", error.to_string());
             for example in examples {
