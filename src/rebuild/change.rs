@@ -107,7 +107,7 @@ pub async fn survey_change(
     expected(&catalog, &changed, change, &mut refusals);
     let subject = Subject {
         name: name
-            .unwrap_or(&change.readers.first().map_or("", |it| it.name.as_str()))
+            .unwrap_or(change.readers.first().map_or("", |it| it.name.as_str()))
             .to_owned(),
         source: source.name.clone(),
         source_columns: source_columns(source, &view.select, &received_at),

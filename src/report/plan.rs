@@ -81,12 +81,15 @@ fn way(text: &mut String, plan: &Plan, version: Option<u64>) {
             readers,
             staying,
         } => {
+            let room = match old_state {
+                Some(_) => format!("about {} on disk", bytes(*state_bytes)),
+                None => "nobody knows how much, as nothing like it is there".to_owned(),
+            };
             let mut said = format!(
-                "a rebuild, because `{source}` has rows: history is made anew in `{new_state}` while rows come in\n    {} rows ({}) of `{source}` in {}; the copy needs about {} on disk, {} are free\n    then these change over: {}",
+                "a rebuild, because `{source}` has rows: history is made anew in `{new_state}` while rows come in\n    {} rows ({}) of `{source}` in {}; the copy needs {room}, {} are free\n    then these change over: {}",
                 thousands(*rows),
                 bytes(*size),
                 count(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk"),
-                bytes(*state_bytes),
                 bytes(*free_bytes),
                 readers.join(", "),
             );

@@ -143,6 +143,11 @@ pub fn line(event: &Event<'_>) -> Option<String> {
         Event::Wrote { fact, progress } => {
             let subject = &progress.subject;
             match fact {
+                Fact::Begun { .. } if subject.old.state.is_empty() => {
+                    format!("filling {} from `{}`", subject.new.state, subject.source)
+                }
+                // There is nothing that it takes the place of.
+                Fact::Compared { .. } if subject.old.state.is_empty() => return None,
                 Fact::Begun { .. } => format!(
                     "rebuilding `{}`: {} beside {}, from `{}`",
                     subject.name, subject.new.state, subject.old.state, subject.source
