@@ -90,7 +90,7 @@ impl Run<'_> {
     }
 
     pub(super) async fn examples(
-        &self,
+        &mut self,
         comparison: &Comparison,
         raw: &str,
         keys: &str,

@@ -66,10 +66,10 @@ impl Run<'_> {
     }
 
     /// The new view, as this attempt and earlier ones called it.
-    pub(super) async fn attempts(&self) -> Result<Vec<String>, Halt> {
+    pub(super) async fn attempts(&mut self) -> Result<Vec<String>, Halt> {
+        let mut names = self.names().await?;
         let logical = parse(&self.subject.new.view).0;
         let (before, old) = parse(&self.subject.old.view);
-        let mut names = self.names().await?;
         names.retain(|name| {
             let (known, generation) = parse(name);
             // A changed definition has a name of its own, of which even the first generation is new.

@@ -97,7 +97,7 @@ impl Run<'_> {
     }
 
     /// The old side of a changed definition is let go only when nothing reads it.
-    pub(super) async fn nobody_stays(&self) -> Result<(), Halt> {
+    pub(super) async fn nobody_stays(&mut self) -> Result<(), Halt> {
         if self.subject.change.is_none() {
             return Ok(());
         }

@@ -343,7 +343,7 @@ impl Run<'_> {
         .into())
     }
 
-    async fn count(&self, table: &str, which: &str) -> Result<u64, ClickHouseError> {
+    async fn count(&mut self, table: &str, which: &str) -> Result<u64, ClickHouseError> {
         #[derive(Deserialize)]
         struct Row {
             rows: u64,
@@ -391,7 +391,7 @@ impl Run<'_> {
     }
 
     /// What one look found.
-    async fn look(&self, table: String) -> Result<Look, ClickHouseError> {
+    async fn look(&mut self, table: String) -> Result<Look, ClickHouseError> {
         #[derive(Deserialize)]
         struct Row {
             column: String,
@@ -413,7 +413,7 @@ impl Run<'_> {
 
     /// Some rows that differ: in anything, or in more than may.
     async fn differing(
-        &self,
+        &mut self,
         sides: &Sides,
         table: &str,
         expects: Option<&[String]>,

@@ -368,9 +368,9 @@ impl Run<'_> {
             self.write(Fact::Finishing).await?;
         }
         self.take_all().await?;
-        let (state, new) = (self.subject.old.state.clone(), &self.subject.new.view);
+        let state = self.subject.old.state.clone();
         let mut views = self.attempts().await?;
-        views.retain(|view| view != new);
+        views.retain(|view| *view != self.subject.new.view);
         views.insert(0, self.subject.old.view.clone());
         self.let_go(&views, &state).await?;
         self.write(Fact::Finished).await
@@ -476,7 +476,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) async fn names(&self) -> Result<Vec<String>, ClickHouseError> {
+    pub(super) async fn names(&mut self) -> Result<Vec<String>, ClickHouseError> {
         #[derive(Deserialize)]
         struct Row {
             name: String,
@@ -488,11 +488,11 @@ impl Run<'_> {
         Ok(rows.into_iter().map(|row| row.name).collect())
     }
 
-    pub(super) async fn exists(&self, name: &str) -> Result<bool, ClickHouseError> {
+    pub(super) async fn exists(&mut self, name: &str) -> Result<bool, ClickHouseError> {
         Ok(self.names().await?.iter().any(|it| it == name))
     }
 
-    pub(super) async fn has_rows(&self, table: &str) -> Result<bool, ClickHouseError> {
+    pub(super) async fn has_rows(&mut self, table: &str) -> Result<bool, ClickHouseError> {
         #[derive(Deserialize)]
         struct Row {
             rows: u64,
@@ -518,7 +518,7 @@ impl Run<'_> {
             .collect()
     }
 
-    async fn outcome(&self, stopped: bool, took: Duration) -> Result<Outcome, ClickHouseError> {
+    async fn outcome(&mut self, stopped: bool, took: Duration) -> Result<Outcome, ClickHouseError> {
         let catalog = Catalog::read(self.client).await?;
         let progress = self.ledger.progress.clone();
         let side = if progress.swapped && !progress.aborting {

@@ -82,11 +82,11 @@ fn way(text: &mut String, plan: &Plan, version: Option<u64>) {
             staying,
         } => {
             let room = match old_state {
-                Some(_) => format!("about {} on disk", bytes(*state_bytes)),
-                None => "nobody knows how much, as nothing like it is there".to_owned(),
+                Some(_) => format!("the copy needs about {} on disk", bytes(*state_bytes)),
+                None => "what it takes on disk is not known".to_owned(),
             };
             let mut said = format!(
-                "a rebuild, because `{source}` has rows: history is made anew in `{new_state}` while rows come in\n    {} rows ({}) of `{source}` in {}; the copy needs {room}, {} are free\n    then these change over: {}",
+                "a rebuild, because `{source}` has rows: history is made anew in `{new_state}` while rows come in\n    {} rows ({}) of `{source}` in {}; {room}, {} are free\n    then these change over: {}",
                 thousands(*rows),
                 bytes(*size),
                 count(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk"),
