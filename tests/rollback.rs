@@ -286,6 +286,7 @@ fn the_stored_down_section_counts_and_not_the_file() {
             "first"
           ],
           "sql": "DROP TABLE first",
+          "staged": false,
           "sha256": "1887815f41f4c9b535e0e31e41355ff1e0ed22a998041583e6234e9ea3466a40",
           "effect": {
             "class": "metadata",
