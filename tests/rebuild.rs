@@ -14,6 +14,7 @@ use camino::Utf8Path;
 use housewright::clickhouse::{Client, Query};
 use housewright::config::Environment;
 use rand::{RngExt, SeedableRng};
+use support::kill::{self, End};
 use support::proxy::{Fate, Proxy, Request};
 use support::sandbox::{Sandbox, snapshot};
 use support::{database, database_with_schema, engine, execute, schema, table};
@@ -54,66 +55,9 @@ fn done(database: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether a request changes something, the lock aside.
-fn changes(request: &Request) -> bool {
-    let sql = request.sql();
-    let word = sql.trim_start().split([' ', '\n']).next().unwrap_or("");
-    matches!(
-        word,
-        "CREATE" | "ALTER" | "INSERT" | "TRUNCATE" | "DROP" | "RENAME"
-    ) && !sql.contains("housewright_lock")
-}
-
-/// How a run ended that was to be killed at a request.
-#[derive(Debug, PartialEq, Eq)]
-enum End {
-    /// Killed, at this request.
-    Killed(String),
-    /// It made fewer requests, and ended well.
-    Ended,
-}
-
 /// Runs the command and kills it with SIGKILL at the n-th request that changes something.
 fn killed_at(database: &str, args: &[&str], number: usize, fate: Fate) -> End {
-    let count = AtomicUsize::new(0);
-    killed(database, args, move |request| {
-        if changes(request) && count.fetch_add(1, Ordering::SeqCst) + 1 == number {
-            fate
-        } else {
-            Fate::Pass
-        }
-    })
-}
-
-/// Runs the command and kills it with SIGKILL at the first request that is held.
-fn killed(
-    database: &str,
-    args: &[&str],
-    fate: impl Fn(&Request) -> Fate + Send + Sync + 'static,
-) -> End {
-    let proxy = Proxy::start(&engine().url, fate);
-    let mut child: Child = housewright(&proxy.url, database, args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    loop {
-        if let Some(request) = proxy.held(Duration::from_millis(20)) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return End::Killed(request.sql().chars().take(70).collect());
-        }
-        if child.try_wait().unwrap().is_some() {
-            let output = child.wait_with_output().unwrap();
-            assert!(
-                output.status.success(),
-                "{args:?}: {}{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-            return End::Ended;
-        }
-    }
+    kill::killed_at(|url| housewright(url, database, args), number, fate)
 }
 
 /// Everything that is there, as the server writes it; the journal is no part of a schema, and a lock that was broken is none.
@@ -358,34 +302,6 @@ async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_w
     assert!(!everything(&client).await.contains("housewright_stage"));
 }
 
-/// Kills a run at its n-th request that changes something, and holds that request; nothing if it ended before.
-fn held_late(database: &str, args: &[&str], number: usize) -> Option<(Proxy, String)> {
-    let count = AtomicUsize::new(0);
-    let proxy = Proxy::start(&engine().url, move |request| {
-        if changes(request) && count.fetch_add(1, Ordering::SeqCst) + 1 == number {
-            Fate::HoldLate
-        } else {
-            Fate::Pass
-        }
-    });
-    let mut child = housewright(&proxy.url, database, args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    loop {
-        if let Some(request) = proxy.held(Duration::from_millis(20)) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return Some((proxy, request.sql().chars().take(90).collect()));
-        }
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            return None;
-        }
-    }
-}
-
 /// One INSERT of some rows, from which each session of the number gets one more.
 async fn one_insert(client: &Client, number: usize) {
     execute(
@@ -416,14 +332,15 @@ async fn a_statement_of_a_dead_run_that_arrives_when_another_has_gone_on_does_no
                         && count.fetch_add(1, Ordering::SeqCst) == 0;
                     if first { Fate::HoldAfter } else { Fate::Pass }
                 };
-                let end = killed(NAME, &BEGIN, feeds);
+                let (_, end) = kill::killed(|url| housewright(url, NAME, &BEGIN), feeds);
                 assert!(matches!(end, End::Killed(_)));
                 done(NAME, &["unlock", "--force", "-q"]);
             }
             let args: &[&str] = if resumed { &RESUME } else { &BEGIN };
-            let late = held_late(NAME, args, number);
-            let ended = late.is_none();
-            if let Some((proxy, sql)) = late {
+            let late = kill::at(number, Fate::HoldLate);
+            let (proxy, end) = kill::killed(|url| housewright(url, NAME, args), late);
+            let ended = end == End::Ended;
+            if let End::Killed(sql) = end {
                 done(NAME, &["unlock", "--force", "-q"]);
                 let last = housewright::rebuild::last(&client).await.unwrap();
                 let open = last.is_some_and(|progress| !progress.ended);
@@ -568,13 +485,15 @@ async fn what_differs_is_not_swapped_in() {
     seed(&client, 300).await;
     let before = everything(&client).await;
     // Killed before the comparison; then a row is taken from the new state, and one is counted twice.
-    let end = killed(NAME, &["rebuild", "sessions", "--lead", "0"], |request| {
+    let compares = |request: &Request| {
         if request.sql().contains("housewright_check") {
             Fate::HoldBefore
         } else {
             Fate::Pass
         }
-    });
+    };
+    let args = ["rebuild", "sessions", "--lead", "0"];
+    let (_, end) = kill::killed(|url| housewright(url, NAME, &args), compares);
     assert!(matches!(end, End::Killed(_)));
     done(NAME, &["unlock", "--force", "-q"]);
     execute(

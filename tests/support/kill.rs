@@ -29,16 +29,29 @@ pub(crate) fn changes(request: &Request) -> bool {
     ) && !sql.contains("housewright_lock")
 }
 
-/// Runs a command against the test's engine, and kills it at the n-th request that changes something.
-pub(crate) fn killed_at(command: impl Fn(&str) -> Command, number: usize, fate: Fate) -> End {
+/// What becomes of the n-th request that changes something; the others pass.
+pub(crate) fn at(number: usize, fate: Fate) -> impl Fn(&Request) -> Fate + Send + Sync + 'static {
     let count = AtomicUsize::new(0);
-    let proxy = Proxy::start(&engine().url, move |request| {
+    move |request| {
         if changes(request) && count.fetch_add(1, Ordering::SeqCst) + 1 == number {
             fate
         } else {
             Fate::Pass
         }
-    });
+    }
+}
+
+/// Runs a command against the test's engine, and kills it at the n-th request that changes something.
+pub(crate) fn killed_at(command: impl Fn(&str) -> Command, number: usize, fate: Fate) -> End {
+    killed(command, at(number, fate)).1
+}
+
+/// Runs a command against the test's engine, and kills it at the first request that is held. The proxy has that request until it is dropped.
+pub(crate) fn killed(
+    command: impl Fn(&str) -> Command,
+    fate: impl Fn(&Request) -> Fate + Send + Sync + 'static,
+) -> (Proxy, End) {
+    let proxy = Proxy::start(&engine().url, fate);
     let mut child: Child = command(&proxy.url)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -48,7 +61,7 @@ pub(crate) fn killed_at(command: impl Fn(&str) -> Command, number: usize, fate: 
         if let Some(request) = proxy.held(Duration::from_millis(20)) {
             child.kill().unwrap();
             child.wait().unwrap();
-            return End::Killed(request.sql().chars().take(70).collect());
+            return (proxy, End::Killed(request.sql().chars().take(90).collect()));
         }
         if child.try_wait().unwrap().is_some() {
             let output = child.wait_with_output().unwrap();
@@ -58,7 +71,7 @@ pub(crate) fn killed_at(command: impl Fn(&str) -> Command, number: usize, fate: 
                 String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr)
             );
-            return End::Ended;
+            return (proxy, End::Ended);
         }
     }
 }
