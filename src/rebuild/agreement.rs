@@ -9,7 +9,7 @@ use crate::rebuild::run::{Halt, Run, seconds};
 use crate::rebuild::{Error, Event, Example};
 
 /// How often what changed while it was compared is compared again.
-const ROUNDS: u32 = 20;
+pub(super) const ROUNDS: u32 = 20;
 
 impl Run<'_> {
     /// New and raw are the same, key by key.

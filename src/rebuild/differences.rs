@@ -10,14 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Column, DefinitionKind};
 use crate::clickhouse::{Error as ClickHouseError, Query, identifier, literal};
+use crate::rebuild::agreement::ROUNDS;
 use crate::rebuild::change::{Changed, ROWS, Reader, describe};
 use crate::rebuild::ledger::Fact;
 use crate::rebuild::run::{Halt, Run, seconds};
 use crate::rebuild::{Error, Event, Example};
 
-/// How often what changed while it was compared is compared again.
-const ROUNDS: u32 = 20;
-/// How often it is where that is only for a summary.
+/// How often what changed is compared again where that is only for a summary.
 const PATIENT_ROUNDS: u32 = 3;
 
 /// How a reader differs from what it says now.

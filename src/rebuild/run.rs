@@ -84,18 +84,16 @@ pub(super) async fn under(
             }
             open
         }
-        (Task::Section(_), Some(open)) => return Err(unfinished(&open.progress)),
+        (Task::Section(_) | Task::Begin { .. }, Some(open)) => {
+            return Err(unfinished(&open.progress));
+        }
         (Task::Section(change), None) => {
             let survey = survey_section(client, change, options).await?;
-            let subject = clear(client, survey).await?;
-            let now = Barrier::new(client, &subject.source).await?.now().await?;
-            Ledger::begin(client, owner, subject, seconds(now)).await?
+            begin(client, owner, clear(client, survey).await?).await?
         }
-        (Task::Begin { .. }, Some(open)) => return Err(unfinished(&open.progress)),
         (Task::Begin { view, change }, None) => {
             let subject = check(client, view, change.as_deref(), options).await?;
-            let now = Barrier::new(client, &subject.source).await?.now().await?;
-            Ledger::begin(client, owner, subject, seconds(now)).await?
+            begin(client, owner, subject).await?
         }
         (_, Some(open)) => open,
         (_, None) => {
@@ -158,6 +156,16 @@ fn unfinished(progress: &crate::rebuild::Progress) -> Error {
         name: progress.subject.name.clone(),
         place: progress.place(),
     }
+}
+
+/// Opens the ledger of a new rebuild, by the server's clock.
+async fn begin<'a>(
+    client: &'a Client,
+    owner: &'a Owner,
+    subject: Subject,
+) -> Result<Ledger<'a>, Error> {
+    let now = Barrier::new(client, &subject.source).await?.now().await?;
+    Ok(Ledger::begin(client, owner, subject, seconds(now)).await?)
 }
 
 /// What a name means, if nothing stands in the way.
