@@ -460,6 +460,7 @@ fn what_destroys_data_is_commented_out_unless_it_is_allowed() {
           "note": null
         }
       ],
+      "rebuild": [],
       "down": [
         {
           "object": "days",
@@ -593,6 +594,229 @@ fn a_table_with_another_name_keeps_its_rows() {
     sandbox.run(&["drift", "-q"]);
 }
 
+/// A source that says when a row was received, a state, the view that feeds it, and a reader.
+fn visits() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.migration(
+        "0001_visits.sql",
+        "-- migrate:up\n\
+         CREATE TABLE events (id String, at DateTime('UTC'), received_at DateTime64(6, 'UTC') MATERIALIZED now64(6)) ENGINE = MergeTree ORDER BY id;\n\
+         CREATE TABLE visits_v1 (id String, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY id;\n\
+         CREATE MATERIALIZED VIEW visits_v1_mv TO visits_v1 AS SELECT id, count() AS n FROM events GROUP BY id;\n\
+         CREATE VIEW visits AS SELECT id, n FROM visits_v1 FINAL;\n\
+         -- migrate:down\nDROP VIEW visits;\nDROP VIEW visits_v1_mv;\nDROP TABLE visits_v1;\nDROP TABLE events;\n",
+    );
+    sandbox.run(&["repair", "-q"]);
+    sandbox.run(&["dump", "--write", "-q"]);
+    sandbox
+}
+
+/// The same state with another key and another counter, in files of its own.
+fn second_version(sandbox: &Sandbox) {
+    sandbox.write(
+        "schema/current/visits_v2.sql",
+        "CREATE TABLE visits_v2 (id String, day Date, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY (id, day);\n",
+    );
+    sandbox.write(
+        "schema/current/visits_v2_mv.sql",
+        "CREATE MATERIALIZED VIEW visits_v2_mv TO visits_v2 AS SELECT id, toDate(at) AS day, count() AS n FROM events GROUP BY id, day;\n",
+    );
+    sandbox.write(
+        "schema/current/visits.sql",
+        "CREATE VIEW visits AS SELECT id, sum(n) AS n FROM visits_v2 GROUP BY id;\n",
+    );
+}
+
+#[test]
+fn a_changed_definition_is_written_as_a_rebuild() {
+    let sandbox = visits();
+    second_version(&sandbox);
+    edit(
+        &sandbox,
+        "events.sql",
+        "`at` DateTime('UTC'),",
+        "`at` DateTime('UTC'), `name` String,",
+    );
+    snapshot!(sandbox.command(&["diff", "--write", "by day"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    schema/current differs from what the migrations add up to: 4 objects
+
+    changed  table events
+      column `name` is new
+        ALTER TABLE events ADD COLUMN `name` String AFTER `at`;
+
+    changed  view visits
+      is another
+        CREATE OR REPLACE VIEW visits
+        (
+            `id` String,
+            `n` UInt64
+        )
+        AS SELECT
+            id,
+            sum(n) AS n
+        FROM visits_v2
+        GROUP BY id;
+
+    new  table visits_v2
+      is new
+        CREATE TABLE visits_v2
+        (
+            `id` String,
+            `day` Date,
+            `n` SimpleAggregateFunction(sum, UInt64)
+        )
+        ENGINE = AggregatingMergeTree
+        ORDER BY (id, day)
+        SETTINGS index_granularity = 8192;
+
+    new  materialized view visits_v2_mv
+      is new
+      where there are rows, history is made by it too
+        CREATE MATERIALIZED VIEW visits_v2_mv TO visits_v2
+        (
+            `id` String,
+            `day` Date,
+            `n` UInt64
+        )
+        AS SELECT
+            id,
+            toDate(at) AS day,
+            count() AS n
+        FROM events
+        GROUP BY
+            id,
+            day;
+
+    executed on the embedded engine: up leads to the files, and down back again
+    schema/migrations/0002_by_day.sql
+      laid out anew, as `dump --write` does: 4 files
+      read it, and `housewright apply`
+
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(written(&sandbox, "0002_by_day.sql"), @"
+    -- migrate:up
+
+    -- events: column `name` is new
+    ALTER TABLE events ADD COLUMN `name` String AFTER `at`;
+
+    -- migrate:rebuild
+
+    -- Where there are rows, `apply` makes history by these statements, compares it, and lets readers change over; elsewhere it executes them.
+
+    -- visits_v2: is new
+    CREATE TABLE visits_v2
+    (
+        `id` String,
+        `day` Date,
+        `n` SimpleAggregateFunction(sum, UInt64)
+    )
+    ENGINE = AggregatingMergeTree
+    ORDER BY (id, day)
+    SETTINGS index_granularity = 8192;
+
+    -- visits: is another
+    CREATE OR REPLACE VIEW visits
+    (
+        `id` String,
+        `n` UInt64
+    )
+    AS SELECT
+        id,
+        sum(n) AS n
+    FROM visits_v2
+    GROUP BY id;
+
+    -- visits_v2_mv: is new
+    -- where there are rows, history is made by it too
+    CREATE MATERIALIZED VIEW visits_v2_mv TO visits_v2
+    (
+        `id` String,
+        `day` Date,
+        `n` UInt64
+    )
+    AS SELECT
+        id,
+        toDate(at) AS day,
+        count() AS n
+    FROM events
+    GROUP BY
+        id,
+        day;
+
+    -- migrate:down
+
+    -- visits_v2_mv: is gone
+    DROP VIEW visits_v2_mv;
+
+    -- visits: is another
+    CREATE OR REPLACE VIEW visits
+    (
+        `id` String,
+        `n` SimpleAggregateFunction(sum, UInt64)
+    )
+    AS SELECT
+        id,
+        n
+    FROM visits_v1
+    FINAL;
+
+    -- events: column `name` is gone
+    ALTER TABLE events DROP COLUMN `name`;
+
+    -- visits_v2: is gone
+    DROP TABLE visits_v2;
+    ");
+    sandbox.run(&["check"]);
+}
+
+#[test]
+fn what_is_more_than_a_changed_definition_is_no_rebuild() {
+    let plain = |sandbox: &Sandbox| {
+        let output = sandbox
+            .command(&["diff", "--format", "json"])
+            .output()
+            .unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(value["refused"], serde_json::json!([]), "{value:#}");
+        assert_eq!(value["rebuild"], serde_json::json!([]), "{value:#}");
+    };
+    // Nothing says when a row was received.
+    let sandbox = visits();
+    second_version(&sandbox);
+    edit(
+        &sandbox,
+        "events.sql",
+        "MATERIALIZED now64(6)",
+        "DEFAULT now64(6)",
+    );
+    plain(&sandbox);
+    // The old side goes.
+    let sandbox = visits();
+    second_version(&sandbox);
+    fs_err::remove_file(sandbox.path("schema/current/visits_v1_mv.sql")).unwrap();
+    plain(&sandbox);
+    // What else changes needs the new reader.
+    let sandbox = visits();
+    second_version(&sandbox);
+    sandbox.write(
+        "schema/current/many.sql",
+        "CREATE VIEW many AS SELECT id FROM visits WHERE n > 9;\n",
+    );
+    plain(&sandbox);
+    // Nobody reads the new state.
+    let sandbox = visits();
+    second_version(&sandbox);
+    sandbox.write(
+        "schema/current/visits.sql",
+        "CREATE VIEW visits AS SELECT id, n FROM visits_v1 FINAL;\n",
+    );
+    plain(&sandbox);
+}
+
 #[test]
 fn what_cannot_be_altered_is_refused_with_the_reason() {
     let sandbox = shop();
@@ -635,12 +859,12 @@ fn what_cannot_be_altered_is_refused_with_the_reason() {
     changed  table days
       refused the engine, from SummingMergeTree to MergeTree
         the engine of a table cannot be altered
-        make the table beside days under another name, as in `days_v2`, fill it with INSERT … SELECT, and let readers and views name it; `rebuild` does that for the target of a materialized view
+        make the table beside days under another name, as in `days_v2`, fill it with INSERT … SELECT, and let readers and views name it; for the target of a materialized view put that beside it too, and `diff` makes a rebuild of them
 
     changed  materialized view days_mv
       refused where it writes, from days to days_v2
         it cannot be altered, and between DROP and CREATE no insert would reach it
-        make the new one beside it under another name, as in `days_mv_v2`, and let readers go over to it; `housewright rebuild` does so under live inserts
+        put the new one beside it, in files of its own, as in `days_mv_v2`: its table, the view TO it, and the readers that are to read it; `diff` makes a rebuild of them, which has history and loses no insert
 
     new  table days_v2
       is new
@@ -710,7 +934,7 @@ fn a_sorting_key_grows_by_new_columns_in_one_statement() {
     changed  table orders
       refused the sorting key, from (id, at, shop) to (id, at, shop, total)
         it can only grow at its end, by columns that are added with it: the rows on disk are sorted by it
-        make the table beside orders under another name, as in `orders_v2`, fill it with INSERT … SELECT, and let readers and views name it; `rebuild` does that for the target of a materialized view
+        make the table beside orders under another name, as in `orders_v2`, fill it with INSERT … SELECT, and let readers and views name it; for the target of a materialized view put that beside it too, and `diff` makes a rebuild of them
 
     refused: 1 change cannot be made by a migration; nothing was written
 
@@ -1390,7 +1614,7 @@ async fn an_object_has_another_name_where_a_hint_says_so() {
         "-- housewright:renamed(s)\nCREATE TABLE s2 (k UInt64, a String) ENGINE = MergeTree ORDER BY k",
         "CREATE MATERIALIZED VIEW m TO s2 AS SELECT k, a FROM t",
     ];
-    insta::assert_snapshot!(order(&bench, &[table, state, trigger], &to).await, @"refused m: where it writes, from s to s2; it cannot be altered, and between DROP and CREATE no insert would reach it; make the new one beside it under another name, as in `m_v2`, and let readers go over to it; `housewright rebuild` does so under live inserts");
+    insta::assert_snapshot!(order(&bench, &[table, state, trigger], &to).await, @"refused m: where it writes, from s to s2; it cannot be altered, and between DROP and CREATE no insert would reach it; put the new one beside it, in files of its own, as in `m_v2`: its table, the view TO it, and the readers that are to read it; `diff` makes a rebuild of them, which has history and loses no insert");
     // A dictionary reads it: the server does not let it go.
     let to = [
         "-- housewright:renamed(t)\nCREATE TABLE u (k UInt64, a String) ENGINE = MergeTree ORDER BY k",
@@ -1521,7 +1745,7 @@ async fn an_object_has_another_name_where_a_hint_says_so() {
 
     the primary key, from (k) to (j)
       it cannot be altered: the rows on disk are sorted by it
-      make the table beside t under another name, as in `t_v2`, fill it with INSERT … SELECT, and let readers and views name it; `rebuild` does that for the target of a materialized view
+      make the table beside t under another name, as in `t_v2`, fill it with INSERT … SELECT, and let readers and views name it; for the target of a materialized view put that beside it too, and `diff` makes a rebuild of them
     ");
 }
 

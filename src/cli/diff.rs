@@ -93,7 +93,7 @@ fn write(
     schema: &camino::Utf8Path,
     context: &Context,
 ) -> Result<camino::Utf8PathBuf, Stop> {
-    if way.safe.is_empty() && !args.allow_destructive {
+    if way.safe.is_empty() && way.rebuild.is_empty() && !args.allow_destructive {
         return Err(Stop::failed(
             5,
             anyhow::anyhow!(

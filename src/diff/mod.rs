@@ -4,6 +4,7 @@
 mod columns;
 mod object;
 mod order;
+mod section;
 mod shape;
 mod table;
 mod view;
@@ -152,6 +153,8 @@ impl Renames {
 pub struct Diff {
     /// What destroys nothing, in the order in which it is to be executed.
     pub safe: Vec<Statement>,
+    /// A changed definition, behind `safe`: a new state, the view that feeds it, and the readers that change over. Nothing is `late` then.
+    pub rebuild: Vec<Statement>,
     /// What destroys data, and what cannot be done before that.
     pub late: Vec<Statement>,
     /// What cannot be done.
@@ -162,7 +165,10 @@ impl Diff {
     /// Whether the two are the same.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.safe.is_empty() && self.late.is_empty() && self.refusals.is_empty()
+        self.safe.is_empty()
+            && self.rebuild.is_empty()
+            && self.late.is_empty()
+            && self.refusals.is_empty()
     }
 }
 
@@ -478,13 +484,17 @@ fn remake(old: &Definition, new: &Definition, part: &mut Part) {
     }
 }
 
-/// `CREATE OR REPLACE`, which is one step for readers.
 fn replace(new: &Definition, part: &mut Part) {
-    let sql = match new.text.strip_prefix("CREATE ") {
+    part.safe
+        .push(Statement::new(new, "is another", replacing(&new.text)));
+}
+
+/// `CREATE OR REPLACE`, which is one step for readers.
+fn replacing(text: &str) -> String {
+    match text.strip_prefix("CREATE ") {
         Some(rest) => format!("CREATE OR REPLACE {rest}"),
-        None => new.text.clone(),
-    };
-    part.safe.push(Statement::new(new, "is another", sql));
+        None => text.to_owned(),
+    }
 }
 
 /// The names in the queries of the materialized views that read a table: columns among them, which the engine does not drop.

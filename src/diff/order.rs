@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Definition, DefinitionKind, references};
 use crate::diff::table::named;
-use crate::diff::{Diff, Refusal, Statement, is_trigger};
+use crate::diff::{Diff, Refusal, Statement, is_trigger, section};
 
 /// What is to be done about one object.
 #[derive(Debug, Default)]
@@ -69,9 +69,14 @@ pub(super) struct Change {
 /// not, each before what it needs.
 pub(super) fn assemble(
     moved: Vec<Statement>,
-    changes: Vec<Change>,
+    mut changes: Vec<Change>,
     gone: Vec<(Definition, Part)>,
 ) -> Diff {
+    let rebuild = if gone.is_empty() {
+        section::take(&mut changes)
+    } else {
+        Vec::new()
+    };
     let waiting = waiting(&changes);
     // What the old definitions of those that wait, and of triggers that go late, still read.
     let changed = changes.iter().filter_map(|change| {
@@ -85,6 +90,7 @@ pub(super) fn assemble(
         .collect();
     let mut diff = Diff {
         safe: moved,
+        rebuild,
         ..Diff::default()
     };
     let (mut end, mut held_end, mut last) = (Vec::new(), Vec::new(), Vec::new());

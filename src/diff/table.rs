@@ -431,7 +431,7 @@ impl Making<'_> {
 fn beside(table: &str) -> String {
     format!(
         "make the table beside {table} under another name, as in `{}_v2`, fill it with INSERT … SELECT, and let readers and views name it; \
-         `rebuild` does that for the target of a materialized view",
+         for the target of a materialized view put that beside it too, and `diff` makes a rebuild of them",
         table.trim_matches('`')
     )
 }

@@ -29,8 +29,8 @@ pub(super) fn alter(old: &Definition, new: &Definition, was: &View, is: &View, p
                 "it cannot be altered, and between DROP and CREATE no insert would reach it"
             },
             format!(
-                "make the new one beside it under another name, as in `{}_v2`, and let readers go over to it; `housewright rebuild` does so \
-                 under live inserts",
+                "put the new one beside it, in files of its own, as in `{}_v2`: its table, the view TO it, and the readers that are to read it; \
+                 `diff` makes a rebuild of them, which has history and loses no insert",
                 new.name
             ),
         ));

@@ -9,6 +9,8 @@ use crate::diff::Statement;
 pub struct Way {
     /// Destroys nothing.
     pub safe: Vec<Statement>,
+    /// A changed definition, for a section of its own.
+    pub rebuild: Vec<Statement>,
     /// Destroys data, or needs what does.
     pub late: Vec<Statement>,
     /// Takes `late` back.
@@ -35,6 +37,16 @@ pub fn migration(way: &Way, allowed: bool) -> String {
         );
         for statement in &way.late {
             commented(&mut text, statement, true);
+        }
+    }
+    if !way.rebuild.is_empty() {
+        let up = way.safe.is_empty() && way.late.is_empty();
+        text = if up { String::new() } else { text + "\n" };
+        text.push_str(
+            "-- migrate:rebuild\n\n-- Where there are rows, `apply` makes history by these statements, compares it, and lets readers change over; elsewhere it executes them.\n",
+        );
+        for statement in &way.rebuild {
+            active(&mut text, statement, true);
         }
     }
     text.push_str("\n-- migrate:down\n");
@@ -123,6 +135,7 @@ mod tests {
     fn way() -> Way {
         Way {
             safe: vec![statement("ALTER TABLE t ADD COLUMN b UInt8", None)],
+            rebuild: Vec::new(),
             late: vec![statement(
                 "ALTER TABLE t\n    DROP COLUMN a",
                 Some("column `a`"),

@@ -97,8 +97,13 @@ pub async fn lead(bench: &Bench, steps: &[Step], declared: &Declared) -> Result<
     if outcome.diff.is_empty() || !outcome.diff.refusals.is_empty() {
         return Ok(outcome);
     }
-    let Diff { safe, late, .. } = outcome.diff.clone();
-    let middle = execute(bench, &old, &safe, false).await?;
+    let Diff {
+        safe,
+        rebuild,
+        late,
+        ..
+    } = outcome.diff.clone();
+    let middle = execute(bench, &old, &[&*safe, &*rebuild].concat(), false).await?;
     let end = execute(bench, &middle, &late, false).await?;
     same(&new, &end, false)?;
     stale(bench, declared, &outcome.differences).await?;
@@ -112,6 +117,7 @@ pub async fn lead(bench: &Bench, steps: &[Step], declared: &Declared) -> Result<
     outcome.end = end;
     outcome.way = Some(Way {
         safe,
+        rebuild,
         late,
         back_late,
         back_safe,
@@ -164,7 +170,7 @@ fn same(should: &Definitions, is: &Definitions, back: bool) -> Result<(), Unprov
 fn back(from: &Definitions, to: &Definitions, renames: &Renames) -> Result<Vec<Statement>, Error> {
     let found = diff(from, to, renames)?;
     if found.refusals.is_empty() {
-        Ok([found.safe, found.late].concat())
+        Ok([found.safe, found.rebuild, found.late].concat())
     } else {
         Err(Unproven::NoWayBack(found.refusals).into())
     }

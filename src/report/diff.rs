@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::catalog::{Definition, DefinitionKind, Difference};
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::diff::{Refusal, Statement};
+use crate::diff::{Diff, Refusal, Statement};
 use crate::drift::{Change, Outcome, Unproven};
 use crate::report::{BAD, GOOD, JSON_VERSION, QUIET, STRONG, WAITING, count, lines, styled};
 
@@ -67,10 +67,17 @@ pub fn human(outcome: &Outcome, directory: &Utf8Path, written: Option<Written<'_
             was(outcome, difference).map_or_else(String::new, |was| format!(", until now {was}"))
         );
         let of_object = |statement: &&Statement| is_of(statement, object);
-        for statement in outcome.diff.safe.iter().filter(of_object) {
-            say(&mut text, statement);
-        }
-        for statement in outcome.diff.late.iter().filter(of_object) {
+        let Diff {
+            safe,
+            rebuild,
+            late,
+            ..
+        } = &outcome.diff;
+        for statement in [safe, rebuild, late]
+            .into_iter()
+            .flatten()
+            .filter(of_object)
+        {
             say(&mut text, statement);
         }
         for refusal in &outcome.diff.refusals {
@@ -163,6 +170,8 @@ struct Json<'a> {
     directory: &'a Utf8Path,
     objects: Vec<JsonObject<'a>>,
     up: Vec<JsonStatement<'a>>,
+    /// The objects of a changed definition.
+    rebuild: Vec<&'a str>,
     down: Vec<JsonStatement<'a>>,
     refused: Vec<JsonRefusal<'a>>,
     compared_as_text: &'a [String],
@@ -197,7 +206,7 @@ struct JsonRefusal<'a> {
     instead: &'a str,
 }
 
-fn statements(parts: [&[Statement]; 2]) -> Vec<JsonStatement<'_>> {
+fn statements<const N: usize>(parts: [&[Statement]; N]) -> Vec<JsonStatement<'_>> {
     let statements = parts.into_iter().flatten();
     statements
         .map(|statement| JsonStatement {
@@ -227,7 +236,14 @@ pub fn json(outcome: &Outcome, directory: &Utf8Path, written: Option<Written<'_>
                 was: was(outcome, difference),
             })
             .collect(),
-        up: statements([&outcome.diff.safe, &outcome.diff.late]),
+        up: statements([
+            &outcome.diff.safe,
+            &outcome.diff.rebuild,
+            &outcome.diff.late,
+        ]),
+        rebuild: (outcome.diff.rebuild.iter())
+            .map(|it| it.object.as_str())
+            .collect(),
         down: outcome
             .way
             .as_ref()
