@@ -8,10 +8,12 @@
 mod support;
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
 use housewright::clickhouse::{Client, Query};
+use housewright::config::Server;
 use housewright::diagnostic::Diagnostic;
 use housewright::drift::Bench;
 use housewright::lint::{Levels, Rule, judge, rules};
@@ -21,12 +23,34 @@ fn root(name: &str) -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The bench of this binary's engine; one at a time, it clears all.
-async fn bench() -> (tokio::sync::MutexGuard<'static, ()>, Bench) {
+/// The benches of this binary, each on an engine of its own, which it clears; one test at a time.
+async fn benches() -> (tokio::sync::MutexGuard<'static, ()>, [Bench; 2]) {
     static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    static SECOND: OnceLock<&Server> = OnceLock::new();
     let guard = ONE.lock().await;
-    let engine = Client::new(support::engine(), "default").unwrap();
-    (guard, Bench::new(&engine, "m").await.unwrap())
+    let bench = async |server| {
+        let engine = Client::new(server, "default").unwrap();
+        Bench::new(&engine, "m").await.unwrap()
+    };
+    let benches = [
+        bench(support::engine()).await,
+        bench(SECOND.get_or_init(support::another_engine)).await,
+    ];
+    (guard, benches)
+}
+
+/// Does a piece of work for each item, on whichever bench is free.
+async fn on_each<T>(benches: &[Bench; 2], items: Vec<T>, work: impl AsyncFn(&Bench, T)) {
+    let items = std::cell::RefCell::new(items.into_iter());
+    let [first, second] = benches.each_ref().map(async |bench| {
+        loop {
+            let Some(item) = items.borrow_mut().next() else {
+                break;
+            };
+            work(bench, item).await;
+        }
+    });
+    futures_util::future::join(first, second).await;
 }
 
 /// What is found in migrations, and the texts of these.
@@ -103,9 +127,9 @@ fn cases(text: &str) -> Vec<Case> {
 
 #[tokio::test]
 async fn cases_are_found_where_they_are_bad_and_nowhere_else() {
-    let (_guard, bench) = bench().await;
-    let mut wrong = String::new();
-    for rule in rules() {
+    let (_guard, benches) = benches().await;
+    let wrong = std::cell::RefCell::new(String::new());
+    on_each(&benches, rules().iter().collect(), async |bench, rule| {
         let path = root(&format!("tests/lint/{}.sql", rule.name));
         let text = fs_err::read_to_string(&path).unwrap();
         let cases = cases(&text);
@@ -116,8 +140,9 @@ async fn cases_are_found_where_they_are_bad_and_nowhere_else() {
         );
         let mut snapshot = String::new();
         for case in cases {
-            let (findings, migrations) = lint(&bench, &case.sql).await;
+            let (findings, migrations) = lint(bench, &case.sql).await;
             let here = of_rule(rule, &findings, &migrations);
+            let mut wrong = wrong.borrow_mut();
             if let Some(refused) = findings.iter().find(|it| it.code == "refused") {
                 let _ = writeln!(wrong, "{}: {}: {:?}", rule.name, case.title, refused.notes);
             }
@@ -131,22 +156,24 @@ async fn cases_are_found_where_they_are_bad_and_nowhere_else() {
         insta::with_settings!({snapshot_path => "lint", prepend_module_to_snapshot => false, omit_expression => true}, {
             insta::allow_duplicates!(insta::assert_snapshot!(rule.name, snapshot));
         });
-    }
+    })
+    .await;
+    let wrong = wrong.into_inner();
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
 #[tokio::test]
 async fn the_example_of_a_page_is_found_and_what_to_write_instead_is_clean() {
-    let (_guard, bench) = bench().await;
-    let mut wrong = String::new();
-    for rule in rules() {
+    let (_guard, benches) = benches().await;
+    let wrong = std::cell::RefCell::new(String::new());
+    on_each(&benches, rules().iter().collect(), async |bench, rule| {
         let example = rule
             .sql("Example")
             .unwrap_or_else(|| panic!("{}", rule.name));
-        let (findings, migrations) = lint(&bench, &example).await;
+        let (findings, migrations) = lint(bench, &example).await;
         if of_rule(rule, &findings, &migrations).is_empty() {
             let _ = writeln!(
-                wrong,
+                wrong.borrow_mut(),
                 "{}: the example is not found\n{findings:?}",
                 rule.name
             );
@@ -154,22 +181,27 @@ async fn the_example_of_a_page_is_found_and_what_to_write_instead_is_clean() {
         let instead = rule
             .sql("Instead")
             .unwrap_or_else(|| panic!("{}", rule.name));
-        let (findings, _) = lint(&bench, &instead).await;
+        let (findings, _) = lint(bench, &instead).await;
         for finding in findings {
             let _ = writeln!(
-                wrong,
+                wrong.borrow_mut(),
                 "{}: instead: {}: {} {:?}",
-                rule.name, finding.code, finding.message, finding.notes
+                rule.name,
+                finding.code,
+                finding.message,
+                finding.notes
             );
         }
-    }
+    })
+    .await;
+    let wrong = wrong.into_inner();
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
 #[tokio::test]
 async fn our_own_schema_has_nothing_to_report() {
     let engine = Client::new(support::engine(), "default").unwrap();
-    let (_guard, _) = bench().await;
+    let (_guard, _) = benches().await;
     let bench = Bench::new(&engine, "millimetric").await.unwrap();
     let migrations = Migrations::load(&support::schema()).unwrap();
     let (history, end) = bench.history(&migrations, true).await.unwrap();

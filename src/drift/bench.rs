@@ -334,30 +334,22 @@ impl Bench {
     pub(super) async fn clear(&self) -> Result<(), ClickHouseError> {
         #[derive(Deserialize)]
         struct Row {
+            what: String,
             name: String,
         }
-        let databases = Query::new(
-            "SELECT name FROM system.databases WHERE lower(name) NOT IN ('system', 'information_schema', '_overlay', 'default', {admin:String})",
+        // Every connection begins in `default`, so that one is only emptied.
+        let all = Query::new(
+            "SELECT 'DATABASE' AS what, name FROM system.databases WHERE lower(name) NOT IN ('system', 'information_schema', '_overlay', 'default', {admin:String}) \
+             UNION ALL SELECT 'TABLE', name FROM system.tables WHERE database = 'default' \
+             UNION ALL SELECT 'FUNCTION', name FROM system.functions WHERE create_query != ''",
         )
         .text("admin", ADMIN);
-        for Row { name } in self.admin.rows(&databases).await? {
-            let drop = Query::new(format!("DROP DATABASE IF EXISTS {}", identifier(&name)));
-            self.admin.execute(&drop).await?;
-        }
-        // Every connection begins in `default`, so that one is only emptied.
-        let tables = Query::new("SELECT name FROM system.tables WHERE database = 'default'");
-        for Row { name } in self.admin.rows(&tables).await? {
-            let drop = Query::new(format!(
-                "DROP TABLE IF EXISTS default.{}",
-                identifier(&name)
-            ))
-            .setting("check_table_dependencies", "0")
-            .setting("check_referential_table_dependencies", "0");
-            self.admin.execute(&drop).await?;
-        }
-        let functions = Query::new("SELECT name FROM system.functions WHERE create_query != ''");
-        for Row { name } in self.admin.rows(&functions).await? {
-            let drop = Query::new(format!("DROP FUNCTION IF EXISTS {}", identifier(&name)));
+        for Row { what, name } in self.admin.rows(&all).await? {
+            let of = if what == "TABLE" { "default." } else { "" };
+            let mut drop = Query::new(format!("DROP {what} IF EXISTS {of}{}", identifier(&name)));
+            for (setting, value) in UNCHECKED {
+                drop = drop.setting(setting, value);
+            }
             self.admin.execute(&drop).await?;
         }
         let create = Query::new(format!(

@@ -97,7 +97,7 @@ fn check(moment: &Moment<'_>, found: &mut Found) {
 }
 
 /// Whether there may be rows in it when the statement comes: it was there before this migration.
-fn holds(moment: &Moment<'_>, before: &State, name: &ObjectName) -> bool {
+pub(super) fn holds(moment: &Moment<'_>, before: &State, name: &ObjectName) -> bool {
     let Some(object) = before.named(name) else {
         return name
             .database

@@ -34,6 +34,7 @@ mod low_cardinality_id;
 mod merge_mismatch;
 mod missing_down;
 mod missing_target;
+mod moving_default;
 mod non_replicated_engine;
 mod nondeterministic_view;
 mod not_repeatable;
@@ -106,6 +107,7 @@ pub(super) const ALL: &[Rule] = &[
     rule!(Error, merge_mismatch, "merge-mismatch"),
     rule!(Warning, missing_down, "missing-down"),
     rule!(Error, missing_target, "missing-target"),
+    rule!(Error, moving_default, "moving-default"),
     rule!(Warning, non_replicated_engine, "non-replicated-engine"),
     rule!(Warning, nondeterministic_view, "nondeterministic-view"),
     rule!(Warning, not_repeatable, "not-repeatable"),
