@@ -200,15 +200,6 @@ async fn collect(
     lineage: &Lineage,
 ) -> Result<BTreeMap<(String, String), Sample>, ClickHouseError> {
     #[derive(Deserialize)]
-    struct Row {
-        #[serde(rename = "_housewright_value")]
-        value: Option<String>,
-        #[serde(rename = "_housewright_n")]
-        n: u64,
-        #[serde(rename = "_housewright_distinct")]
-        distinct: u64,
-    }
-    #[derive(Deserialize)]
     struct Empty {
         name: String,
     }
@@ -236,39 +227,107 @@ async fn collect(
                 column: column.name.clone(),
                 element: None,
             };
-            if column.r#type.starts_with("AggregateFunction(") || !is_steady(&lineage.trace(&place))
-            {
+            let is_state = column.r#type.starts_with("AggregateFunction(");
+            if is_state || !is_steady(&lineage.trace(&place)) {
                 continue;
             }
-            let (name, from) = (identifier(&column.name), identifier(&object.name));
-            let query = Query::new(format!(
-                "SELECT toString({name}) AS _housewright_value, count() AS _housewright_n, count() OVER () AS _housewright_distinct FROM {from} \
-                 GROUP BY _housewright_value ORDER BY _housewright_n DESC, _housewright_value LIMIT {VALUES}"
-            ))
-            .setting("session_timezone", "UTC")
-            .setting("max_threads", "1");
-            let rows: Vec<Row> = match client.rows(&query).await {
-                Ok(rows) => rows,
-                // A type that has no text, or a table that cannot be read here.
-                Err(error) if error.exception().is_some() => continue,
-                Err(error) => return Err(error),
-            };
-            // NULL and empty say nothing of what a value looks like.
-            let values: Vec<String> = rows
-                .iter()
-                .filter(|row| row.n > 0)
-                .filter_map(|row| row.value.clone())
-                .filter(|value| !value.is_empty())
-                .map(|value| value.chars().take(LONG).collect())
-                .collect();
-            let distinct = rows.first().map_or(0, |row| row.distinct);
-            samples.insert(
-                (object.name.clone(), column.name.clone()),
-                Sample { values, distinct },
-            );
+            if let Some(sample) = sample(client, &object.name, &column.name).await? {
+                samples.insert((object.name.clone(), column.name.clone()), sample);
+            }
         }
     }
     Ok(samples)
+}
+
+/// Values of one column; `None`: they have no text, or cannot be read here.
+async fn sample(
+    client: &Client,
+    object: &str,
+    column: &str,
+) -> Result<Option<Sample>, ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        #[serde(rename = "_housewright_value")]
+        value: Option<String>,
+        #[serde(rename = "_housewright_n")]
+        n: u64,
+        #[serde(rename = "_housewright_distinct")]
+        distinct: u64,
+    }
+    let query = Query::new(format!(
+        "SELECT toString({}) AS _housewright_value, count() AS _housewright_n, count() OVER () AS _housewright_distinct FROM {} \
+         GROUP BY _housewright_value ORDER BY _housewright_n DESC, _housewright_value LIMIT {VALUES}",
+        identifier(column),
+        identifier(object)
+    ))
+    .setting("session_timezone", "UTC")
+    .setting("max_threads", "1");
+    let rows: Vec<Row> = match client.rows(&query).await {
+        Ok(rows) => rows,
+        Err(error) if error.exception().is_some() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // NULL and empty say nothing of what a value looks like.
+    let values: Vec<String> = rows
+        .iter()
+        .filter(|row| row.n > 0)
+        .filter_map(|row| row.value.clone())
+        .filter(|value| !value.is_empty())
+        .map(|value| value.chars().take(LONG).collect())
+        .collect();
+    let distinct = rows.first().map_or(0, |row| row.distinct);
+    Ok(Some(Sample { values, distinct }))
+}
+
+/// Makes an element of a tuple a column of its own in the model of what a bench has, under the name by which it is read.
+///
+/// # Errors
+/// [`ClickHouseError`].
+pub async fn add_element(
+    bench: &Bench,
+    lineage: &Lineage,
+    model: &mut Model,
+    place: &Place,
+) -> Result<String, ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+        r#type: String,
+    }
+    let client = bench.client().read_only();
+    let element = place.element.as_deref().unwrap_or_default();
+    let name = format!("{}.{element}", place.column);
+    let describe = Query::new(format!("DESCRIBE TABLE {}", identifier(&place.object)))
+        .setting("describe_include_subcolumns", "1");
+    let described: Vec<Row> = client.rows(&describe).await?;
+    let trace = lineage.trace(place);
+    let values = if is_steady(&trace) {
+        sample(&client, &place.object, &name).await?
+    } else {
+        None
+    };
+    let objects = &mut model.objects;
+    let object = objects.iter_mut().find(|it| it.name == place.object);
+    let columns = object.map(|object| &mut object.columns);
+    if let Some(columns) = columns
+        && let Some(whole) = columns.iter().find(|it| it.name == place.column)
+    {
+        let element = docs::Column {
+            r#type: described
+                .into_iter()
+                .find(|row| row.name == name)
+                .map_or_else(String::new, |row| row.r#type),
+            name: name.clone(),
+            default: String::new(),
+            expression: String::new(),
+            trace,
+            sample: values,
+            figures: None,
+            ..whole.clone()
+        };
+        columns.push(element);
+    }
+    Ok(name)
 }
 
 /// The objects whose rows are not the same each time, because a query on the way reads a clock or draws lots.

@@ -119,7 +119,38 @@ fn one_screen_for_a_column_and_for_a_table() {
       events      UInt64   events.*             All events of these sessions, of whatever time
       uniques     UInt64   events.anonymous_id  Distinct anonymous_id
       paid_share  Float64  events.*             The share of the events that belongs to sessions w…
+
+    queries, as the engine's index analysis has them
+      fast    recipe channels  primary key of sessions_v1 (project_id, day), primary key of sessions_v1 (project_id, day, session_id, anonymous_id)
     ");
+}
+
+#[test]
+fn an_element_of_a_tuple_is_explained_as_a_column() {
+    insta::assert_snapshot!(shown(root(), &["explain", "sessions_v1.entry.source"]), @"
+    sessions_v1.entry.source  String
+    The first event: its time and id, and what it says of where the visitor came from
+
+      codec            ZSTD(1)
+      changed by       0002_sessions (CREATE TABLE)
+      values           direct · internal · facebook
+      distinct         11
+
+    sessions_v1.entry.source
+    ├─ events.source  in sessions_v1_mv: min(tuple(toString(…)))
+    └─ decided by events.timestamp, events.event_id  in sessions_v1_mv
+
+    queries, as the engine's index analysis has them
+      scans   by entry.source alone
+    ");
+    let json = shown(
+        root(),
+        &["explain", "sessions_v1.entry.source", "--format", "json"],
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["column"], "entry.source");
+    assert_eq!(json["object"]["columns"][0]["type"], "String");
+    assert_eq!(json["changes"][0]["name"], "sessions");
 }
 
 #[test]
@@ -132,6 +163,10 @@ fn what_is_not_there_is_named() {
     insta::assert_snapshot!(said("session"), @"
     error: the schema has no table or view `session`
       it has: events, session_days_v1, session_days_v1_mv, sessions, sessions_v1, sessions_v1_mv, sources
+    ");
+    insta::assert_snapshot!(said("sessions_v1.entry.channel"), @"
+    error: `sessions_v1.entry` has no element `channel`
+      it has: timestamp, event_id, source, medium, campaign, url, path, referrer, country, device_type, browser, os
     ");
     insta::assert_snapshot!(said("sources.channel"), @"
     error: `sources` has no column `channel`

@@ -1,7 +1,7 @@
 -- Conversion by entry channel
 --
 -- Of the sessions that each channel brought in, how many reached a goal, whenever in the session that was. Credit goes to the first
--- event, so a signup that a server reports as direct still counts for the advert.
+-- event, so a signup that a server reports as direct still counts for the advert. All sessions of the project are read, whatever the range.
 --
 -- param project, like p0: the tenant
 -- param from, like 2026-05-11: the first moment of the range, UTC

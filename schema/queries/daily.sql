@@ -1,6 +1,7 @@
 -- Sessions a day
 --
--- The traffic of a project, UTC day by day. A session belongs to the day on which it started; a day without sessions is there too.
+-- The traffic of a project, UTC day by day. A session belongs to the day on which it started; a day without sessions is there too. All
+-- sessions of the project are read, whatever the range.
 --
 -- param project, like p0: the tenant
 -- param from, like 2026-05-11: the first day

@@ -1,7 +1,8 @@
 -- Visitors who come back
 --
 -- How many visitors had one session in the range, two, three, and so on. The half hour that a derived session_id stands for cuts a visit
--- that goes on in two; gap leaves out sessions that begin so soon after the last one ended.
+-- that goes on in two; gap leaves out sessions that begin so soon after the last one ended. All sessions of the project are read, whatever
+-- the range.
 --
 -- param project, like p0: the tenant
 -- param from, like 2026-05-11: the first moment of the range, UTC

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use crate::catalog::{Catalog, Lineage};
 use crate::cli::connect::{connect, start};
 use crate::cli::docs::replayed;
 use crate::cli::{Context, Stop};
@@ -20,8 +21,8 @@ use crate::survey;
 /// analyses are those of the target, of which it only reads.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A table, view or dictionary, or a column of it
-    #[arg(value_name = "OBJECT[.COLUMN]")]
+    /// A table, view or dictionary, a column of it, an element of a column
+    #[arg(value_name = "OBJECT[.COLUMN[.ELEMENT]]")]
     what: String,
 }
 
@@ -33,7 +34,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     let result = async {
         let bench = Bench::new(&engine, &settings.database).await?;
         let mut model = replayed(&bench, &migrations, &recipes, true).await?;
-        let (name, column) = find(&args.what, &model)?;
+        let (name, column) = find(&args.what, &bench, &mut model).await?;
         let mut found = Found::default();
         if context.names_a_target() {
             let connection = connect(context).await?;
@@ -93,40 +94,25 @@ fn generated(object: &Object) -> BTreeMap<String, crate::docs::Sample> {
         .collect()
 }
 
-/// The object and the column that are meant. Names may have dots in them: the longest object that is one is taken.
-fn find(what: &str, model: &Model) -> Result<(String, Option<String>), Stop> {
-    let named = model
-        .objects
-        .iter()
-        .filter_map(|object| {
-            let rest = what.strip_prefix(&object.name)?;
-            Some((
-                object,
-                if rest.is_empty() {
-                    Some("")
-                } else {
-                    rest.strip_prefix('.')
-                }?,
-            ))
-        })
-        .max_by_key(|(object, _)| object.name.len());
-    let Some((object, column)) = named else {
-        let names: Vec<&str> = model.objects.iter().map(|it| it.name.as_str()).collect();
-        return Err(Stop::usage(anyhow::anyhow!(
-            "the schema has no table or view `{what}`\n  it has: {}",
-            names.join(", ")
-        )));
+/// The object and the column that are meant; an element of a tuple is made a column of the model.
+async fn find(
+    what: &str,
+    bench: &Bench,
+    model: &mut Model,
+) -> Result<(String, Option<String>), Stop> {
+    if model.get(what).is_some() {
+        return Ok((what.to_owned(), None));
+    }
+    let catalog = Catalog::read(bench.client()).await?;
+    let lineage = Lineage::read(bench.client(), &catalog).await?;
+    let (places, _) = super::lineage::find(what, &catalog, &lineage)?;
+    let Some(place) = places.into_iter().next() else {
+        return Ok((what.to_owned(), None));
     };
-    if what == object.name {
-        return Ok((object.name.clone(), None));
-    }
-    if object.columns.iter().any(|it| it.name == column) {
-        return Ok((object.name.clone(), Some(column.to_owned())));
-    }
-    let names: Vec<&str> = object.columns.iter().map(|it| it.name.as_str()).collect();
-    Err(Stop::usage(anyhow::anyhow!(
-        "`{}` has no column `{column}`\n  it has: {}",
-        object.name,
-        names.join(", ")
-    )))
+    let column = if place.element.is_some() {
+        survey::add_element(bench, &lineage, model, &place).await?
+    } else {
+        place.column
+    };
+    Ok((place.object, Some(column)))
 }

@@ -75,7 +75,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
 }
 
 /// The columns that are meant, and the view whose rows are. Names may have dots in them: the longest that is one is taken.
-fn find(
+pub(super) fn find(
     what: &str,
     catalog: &Catalog,
     lineage: &Lineage,

@@ -161,7 +161,10 @@ fn column(explained: &Explained<'_>, column: &Column, width: Option<usize>) -> S
     if column.in_partition_key {
         facts.add("in partition by", &object.clauses.partition_by);
     }
-    facts.add("changed by", &changes(explained, Some(&column.name)));
+    facts.add(
+        "changed by",
+        &changes(explained, Some(&column.trace.place.column)),
+    );
     if let Some(sample) = explained.samples.get(&column.name) {
         let values: Vec<String> = sample
             .values
@@ -265,31 +268,34 @@ fn queries(text: &mut String, access: &[Access], width: Option<usize>) {
         .filter(|it| it.speed == Speed::Scans)
         .flat_map(|it| it.columns.iter().map(String::as_str))
         .collect();
-    let helped: Vec<&Access> = access
+    let lines: Vec<(&Access, String)> = access
         .iter()
-        .filter(|it| it.speed != Speed::Scans)
+        .filter(|it| it.speed != Speed::Scans || it.recipe.is_some())
+        .map(|it| {
+            let asks = match &it.recipe {
+                Some(recipe) => format!("recipe {recipe}"),
+                None => it.condition.clone(),
+            };
+            (it, cut(&one_line(&asks), 60))
+        })
         .collect();
-    let longest = helped
-        .iter()
-        .map(|it| cut(&one_line(&it.condition), 60).chars().count())
-        .max()
-        .unwrap_or(0);
-    for it in helped {
-        let style = if it.speed == Speed::Fast {
-            GOOD
-        } else {
-            WAITING
+    let longest = lines.iter().map(|(_, asks)| asks.chars().count()).max();
+    for (it, asks) in lines {
+        let style = match it.speed {
+            Speed::Fast => GOOD,
+            Speed::Prunes => WAITING,
+            Speed::Scans => BAD,
         };
         let uses: Vec<String> = it.uses.iter().map(used).collect();
-        let condition = cut(&one_line(&it.condition), 60);
-        let pad = " ".repeat(longest.saturating_sub(condition.chars().count()));
-        let _ = writeln!(
-            text,
-            "  {}{}{condition}{pad}  {}",
+        let pad = " ".repeat(longest.unwrap_or(0).saturating_sub(asks.chars().count()));
+        let how = format!("{}{}", uses.join(", "), granules(it));
+        let line = format!(
+            "  {}{}{asks}{pad}  {}",
             styled(style, it.speed.label()),
             " ".repeat(8 - it.speed.label().len()),
-            styled(QUIET, format!("{}{}", uses.join(", "), granules(it)))
+            styled(QUIET, how.trim_start_matches("; "))
         );
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     if scans.is_empty() {
         return;
@@ -393,6 +399,8 @@ struct ValuesJson<'a> {
 
 #[derive(Serialize)]
 struct QueryJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipe: Option<&'a str>,
     condition: &'a str,
     columns: &'a [String],
     speed: &'static str,
@@ -412,6 +420,7 @@ struct UseJson<'a> {
 #[must_use]
 pub fn json(explained: &Explained<'_>) -> String {
     let column = explained.column.map(|column| column.name.as_str());
+    let place = explained.column.map(|it| it.trace.place.column.as_str());
     let wanted = |name: &str| column.is_none_or(|column| column == name);
     let mut object = object_json(explained.object);
     if let (Some(column), Some(columns)) = (
@@ -429,7 +438,7 @@ pub fn json(explained: &Explained<'_>) -> String {
         column,
         changes: explained
             .model
-            .changes(&explained.object.name, column)
+            .changes(&explained.object.name, place)
             .into_iter()
             .map(|(version, name, statement)| ChangeJson {
                 version,
@@ -454,8 +463,9 @@ pub fn json(explained: &Explained<'_>) -> String {
         queries: explained
             .access
             .iter()
-            .filter(|it| it.columns.iter().any(|name| wanted(name)))
+            .filter(|it| column.is_none_or(|column| it.columns.iter().any(|it| it == column)))
             .map(|it| QueryJson {
+                recipe: it.recipe.as_deref(),
                 condition: &it.condition,
                 columns: &it.columns,
                 speed: it.speed.label(),

@@ -1,23 +1,26 @@
-//! Which conditions on an object are fast: each is explained by the engine (`EXPLAIN indexes = 1`), none is executed.
+//! Which conditions on an object are fast, and what the recipes that ask it read: each is explained by the engine (`EXPLAIN indexes = 1`),
+//! none is executed.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::catalog::{Generations, generation};
+use crate::catalog::{Generations, generation, references};
 use crate::clickhouse::{Client, Error, Query, identifier, literal};
 use crate::docs::{Model, Object, Sample};
 
 /// As many granules tell whether any is spared.
 pub const TELLING: u64 = 4;
 
-/// A condition, and what the engine makes of it.
+/// A condition or a recipe, and what the engine makes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The condition, as it would stand behind WHERE; empty: all rows.
+    /// The condition, as it would stand behind WHERE; empty for a recipe.
     pub condition: String,
-    /// The columns in it.
+    /// The columns in it; none for a recipe.
     pub columns: Vec<String>,
+    /// The recipe that asks.
+    pub recipe: Option<String>,
     /// How much it spares.
     pub speed: Speed,
     /// The indexes that it uses, by table.
@@ -60,7 +63,8 @@ impl Speed {
     }
 }
 
-/// Explains conditions on the columns of an object, each with a value that it has: every column alone, and those that help together.
+/// Explains conditions on the columns of an object, each with a value that it has: every column alone, and those that help together. Then
+/// the recipes that name it, with their examples, which is all that can be said of a parameterized view.
 ///
 /// # Errors
 /// [`Error`], if the server goes away. What it does not explain is left out.
@@ -91,7 +95,9 @@ pub async fn access(
     }
     for (column, condition) in &conditions {
         let columns = vec![column.clone()];
-        if let Some(access) = explain(client, model, &stands, columns, condition.clone()).await? {
+        if let Some(access) =
+            explain_where(client, model, &stands, columns, condition.clone()).await?
+        {
             found.push(access);
         }
     }
@@ -109,14 +115,58 @@ pub async fn access(
         for other in others {
             let columns = [first.columns.clone(), other.columns.clone()].concat();
             let condition = format!("{} AND {}", first.condition, other.condition);
-            found.extend(explain(client, model, &stands, columns, condition).await?);
+            found.extend(explain_where(client, model, &stands, columns, condition).await?);
         }
     }
     found.sort_by(|a, b| {
         let key = |it: &Access| (it.speed, it.columns.len());
         key(a).cmp(&key(b))
     });
+    for (recipe, _) in &model.recipes {
+        if references(&recipe.sql).contains(&object.name) {
+            let values = recipe.bind(&[], true).unwrap_or_default();
+            let sql = recipe.sql.trim_end().trim_end_matches(';');
+            let query = values.iter().fold(
+                Query::new(format!("EXPLAIN indexes = 1, json = 1 {sql}")),
+                |query, (name, value)| query.text(name, value),
+            );
+            let access = Access {
+                recipe: Some(recipe.name.clone()),
+                ..Access::of(Vec::new(), String::new())
+            };
+            found.extend(explain(client, model, query, access).await?);
+        }
+    }
     Ok(found)
+}
+
+impl Access {
+    /// Of nothing read so far.
+    fn of(columns: Vec<String>, condition: String) -> Self {
+        Self {
+            condition,
+            columns,
+            recipe: None,
+            speed: Speed::Fast,
+            uses: Vec::new(),
+            granules: (0, 0),
+        }
+    }
+}
+
+/// Explains all columns of an object under a condition.
+async fn explain_where(
+    client: &Client,
+    model: &Model,
+    stands: &str,
+    columns: Vec<String>,
+    condition: String,
+) -> Result<Option<Access>, Error> {
+    let query = Query::new(format!(
+        "EXPLAIN indexes = 1, json = 1 SELECT * FROM {} WHERE {condition}",
+        identifier(stands)
+    ));
+    explain(client, model, query, Access::of(columns, condition)).await
 }
 
 /// A name as somebody would type it.
@@ -133,14 +183,9 @@ fn plain(name: &str) -> String {
 async fn explain(
     client: &Client,
     model: &Model,
-    stands: &str,
-    columns: Vec<String>,
-    condition: String,
+    query: Query,
+    mut access: Access,
 ) -> Result<Option<Access>, Error> {
-    let query = Query::new(format!(
-        "EXPLAIN indexes = 1, json = 1 SELECT * FROM {} WHERE {condition}",
-        identifier(stands)
-    ));
     let bytes = match client.fetch(&query, "TSVRaw").await {
         Ok(bytes) => bytes,
         Err(error) if error.exception().is_some() => return Ok(None),
@@ -154,13 +199,6 @@ async fn explain(
     if reads.is_empty() {
         return Ok(None);
     }
-    let mut access = Access {
-        condition,
-        columns,
-        speed: Speed::Fast,
-        uses: Vec::new(),
-        granules: (0, 0),
-    };
     for read in reads {
         let table = read
             .get("Description")
@@ -209,11 +247,14 @@ async fn explain(
             let leading =
                 kind == "PrimaryKey" && leads.as_ref().is_some_and(|key| keys.contains(key));
             speed = speed.min(if leading { Speed::Fast } else { Speed::Prunes });
-            access.uses.push(Use {
+            let used = Use {
                 table: table.to_owned(),
                 index: name,
                 keys,
-            });
+            };
+            if !access.uses.contains(&used) {
+                access.uses.push(used);
+            }
         }
         let (selected, initial) = granules.unwrap_or_default();
         access.granules.0 += selected;
