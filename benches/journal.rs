@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
-use common::{database, engine, execute, line, ms, number, program};
+use common::{
+    database, engine, execute, installed, line, ms, number, password, port, program, pypi, run,
+};
 use housewright::clickhouse::Client;
 use housewright::engine::child::Handle;
 
@@ -53,18 +55,6 @@ impl Files {
     }
 }
 
-fn run(command: &mut Command) -> Duration {
-    let begun = Instant::now();
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    begun.elapsed()
-}
-
 fn housewright(files: &Files, handle: &Handle, database: &str, args: &[&str]) -> Duration {
     let server = handle.server();
     run(Command::new(program())
@@ -84,37 +74,15 @@ struct Peer {
     apply: fn(&Utf8Path, &Files, &Handle, &str) -> Command,
 }
 
-/// What is installed stays for the next time.
 fn peers() -> Vec<Peer> {
-    let home = |name: &str, install: fn(&Utf8Path)| {
-        let home = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let mark = home.join("installed");
-        if !mark.exists() {
-            fs_err::create_dir_all(&home).unwrap();
-            install(&home);
-            fs_err::write(mark, "").unwrap();
-        }
-        home
-    };
-    let node = home("bench-npm", |home| {
+    let node = installed("bench-npm", |home| {
         fs_err::write(home.join("package.json"), "{\"private\":true}\n").unwrap();
         run(Command::new("npm")
             .args(["install", "--silent", "--no-audit", "--no-fund"])
             .arg("clickhouse-migrations@1.4.0")
             .current_dir(home));
     });
-    let python = home("bench-pypi", |home| {
-        run(Command::new("python3").args(["-m", "venv", "--clear", home.as_str()]));
-        run(Command::new(home.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .arg("clickhouse-migrations[connect]==0.16.0"));
-    });
+    let python = pypi();
     vec![
         Peer {
             name: "clickhouse-migrations 1.4.0 (npm)",
@@ -152,15 +120,6 @@ fn peers() -> Vec<Peer> {
             },
         },
     ]
-}
-
-fn password(handle: &Handle) -> &str {
-    handle.server().password.as_ref().unwrap().expose()
-}
-
-fn port(handle: &Handle) -> &str {
-    let url = handle.server().url.trim_end_matches('/');
-    url.rsplit(':').next().unwrap()
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

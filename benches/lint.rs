@@ -1,8 +1,12 @@
-//! What the rules and the gate cost: our own schema, and a thousand migrations.
+//! What reading, the rules and the gate cost: our own schema, and a thousand migrations.
 //!
 //! `cargo bench --bench lint`. All figures are of one run.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a benchmark that cannot run fails, and prints its figures"
+)]
 
 mod common;
 
@@ -16,9 +20,11 @@ use housewright::clickhouse::Client;
 use housewright::drift::Bench;
 use housewright::lint::{Levels, judge};
 use housewright::migration::Migrations;
+use housewright::sql::split;
 
 #[tokio::main]
 async fn main() {
+    texts();
     let handle = engine().await;
     let client = Client::new(handle.server(), "default").unwrap();
     let bench = Bench::new(&client, "m").await.unwrap();
@@ -39,6 +45,30 @@ async fn main() {
         &["check", "--skip", "cases", "--skip", "docs"],
     );
     command("check of our schema", &["check"]);
+}
+
+/// Our migrations, over and over, split into statements and each of these classified.
+fn texts() {
+    let all: String = schema().iter().map(|it| it.text.as_str()).collect();
+    let text = all.repeat(10_000_000 / all.len());
+    let mut times = Vec::new();
+    let mut statements = 0;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        statements = split(&text).len();
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    line(
+        &format!(
+            "{} MB in {statements} statements split and classified",
+            text.len() / 1_000_000
+        ),
+        &format!(
+            "{:.0} MB/s (median of 5)",
+            text.len() as f64 / 1000.0 / ms(times[2])
+        ),
+    );
 }
 
 async fn replay(bench: &Bench, what: &str, migrations: &Migrations, down: bool) {

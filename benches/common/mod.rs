@@ -7,6 +7,7 @@
     reason = "a benchmark that cannot run fails, and prints its figures"
 )]
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -112,4 +113,54 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 /// A line of a table.
 pub(crate) fn line(what: &str, figures: &str) {
     println!("{what:<58} {figures}");
+}
+
+/// How long a command takes, which must succeed.
+pub(crate) fn run(command: &mut Command) -> Duration {
+    let begun = Instant::now();
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    begun.elapsed()
+}
+
+/// Where something is installed, which stays for the next time.
+pub(crate) fn installed(name: &str, install: fn(&Utf8Path)) -> Utf8PathBuf {
+    let home = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mark = home.join("installed");
+    if !mark.exists() {
+        fs_err::create_dir_all(&home).unwrap();
+        install(&home);
+        fs_err::write(mark, "").unwrap();
+    }
+    home
+}
+
+/// clickhouse-migrations of `PyPI`, version 0.16.0: its virtual environment.
+pub(crate) fn pypi() -> Utf8PathBuf {
+    installed("bench-pypi", |home| {
+        run(Command::new("python3").args(["-m", "venv", "--clear", home.as_str()]));
+        run(Command::new(home.join("bin/python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .arg("clickhouse-migrations[connect]==0.16.0"));
+    })
+}
+
+pub(crate) fn password(handle: &Handle) -> &str {
+    handle.server().password.as_ref().unwrap().expose()
+}
+
+pub(crate) fn port(handle: &Handle) -> &str {
+    let url = handle.server().url.trim_end_matches('/');
+    url.rsplit(':').next().unwrap()
 }
