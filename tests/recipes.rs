@@ -323,7 +323,7 @@ fn an_analyst_asks() {
     exit 0
     Visitors who come back
 
-    How many visitors had one session in the range, two, three, and so on. The half hour that a derived session_id stands for cuts a visit that goes on in two; gap leaves out sessions that begin so soon after the last one ended.
+    How many visitors had one session in the range, two, three, and so on. The half hour that a derived session_id stands for cuts a visit that goes on in two; gap leaves out sessions that begin so soon after the last one ended. All sessions of the project are read, whatever the range.
 
       parameter  type                  value            meaning
       project    String                like p0          the tenant
