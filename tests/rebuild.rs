@@ -103,15 +103,20 @@ const VIEW: &str = "SELECT project_id, session_id, anonymous_id, started_at, end
 
 /// `sessions` is what the raw rows say, row by row. Gives the number of sessions.
 async fn assert_right(client: &Client) -> u64 {
+    assert_right_where(client, "1").await
+}
+
+/// The same for some of the sessions. Gives the number of all.
+async fn assert_right_where(client: &Client, condition: &str) -> u64 {
     let wrong = table(
         client,
-        &format!("SELECT * FROM ({VIEW} EXCEPT {RAW}) LIMIT 3"),
+        &format!("SELECT * FROM ({VIEW} EXCEPT {RAW}) WHERE {condition} LIMIT 3"),
     )
     .await;
     assert_eq!(wrong, "", "rows that should not be there");
     let missing = table(
         client,
-        &format!("SELECT * FROM ({RAW} EXCEPT {VIEW}) LIMIT 3"),
+        &format!("SELECT * FROM ({RAW} EXCEPT {VIEW}) WHERE {condition} LIMIT 3"),
     )
     .await;
     assert_eq!(missing, "", "rows that are missing");
@@ -892,4 +897,264 @@ async fn what_stands_in_the_way_is_said_before_anything_is_made() {
     For more information, try '--help'.
     ");
     assert_eq!(everything(&client).await, before);
+}
+
+/// Reads without end what is not to change, and what is written meanwhile.
+async fn read_kept(client: Client, traffic: Arc<Traffic>) {
+    const KEPT: &str = "SELECT count() AS n, sum(cityHash64(toString(tuple(*)))) AS h FROM sessions WHERE project_id = 'p1'";
+    let kept = table(&client, KEPT).await;
+    while !traffic.ended.load(Ordering::Relaxed) {
+        assert_eq!(table(&client, KEPT).await, kept);
+        for number in 0..4 {
+            let at_least = traffic.answered[number].load(Ordering::SeqCst);
+            let seen = table(
+                &client,
+                &format!(
+                    "SELECT sum(event_count) AS n FROM sessions WHERE project_id = 'live{number}'"
+                ),
+            )
+            .await;
+            let at_most = traffic.begun[number].load(Ordering::SeqCst);
+            assert!(
+                (at_least..=at_most).contains(&seen.parse().unwrap()),
+                "writer {number}: {at_least} rows were answered and {at_most} sent, and a reader saw {seen}"
+            );
+        }
+        traffic.reads.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn some_rows_are_made_anew_and_the_others_taken_over_under_live_ingest_and_killed_anywhere() {
+    const NAME: &str = "rebuild_some";
+    const BEGIN: [&str; 8] = [
+        "rebuild",
+        "sessions",
+        "--where",
+        "project_id = 'p0'",
+        "--lead",
+        "0",
+        "--chunk-rows",
+        "1500",
+    ];
+    const RESUME: [&str; 6] = ["rebuild", "--resume", "--lead", "0", "--chunk-rows", "1500"];
+    let client = database_with_schema(NAME).await;
+    seed(&client, 2000).await;
+    // What is not asked for stays as it is, although its raw rows say something else by now.
+    execute(&client, "ALTER TABLE events DELETE WHERE project_id = 'p1' AND event_name = '$pageview' SETTINGS mutations_sync = 1").await;
+    let stale = "SELECT count() AS n FROM (SELECT project_id, session_id, anonymous_id, count() AS c, any(event_count) AS e FROM events JOIN sessions USING (project_id, session_id, anonymous_id) WHERE project_id = 'p1' GROUP BY ALL) WHERE c != e";
+    let stale_before = table(&client, stale).await;
+    assert_ne!(stale_before, "0");
+    let before = done(NAME, &["dump"]);
+    let traffic = Arc::new(Traffic::default());
+    let mut tasks: Vec<_> = (0..2)
+        .map(|number| tokio::spawn(write(client.clone(), number, Arc::clone(&traffic))))
+        .collect();
+    tasks.push(tokio::spawn(read_kept(
+        client.clone(),
+        Arc::clone(&traffic),
+    )));
+    let mut places = Vec::new();
+    // Each run is killed at one of these; with all of them at each statement, in a rebuild of its own.
+    let marks = [
+        "ATTACH PARTITION",
+        "INSERT INTO `sessions_v1__housewright_touched",
+        "__housewright_frozen_%FINAL",
+        "MOVE PARTITION",
+        "housewright_check",
+    ];
+    let rounds = if support::full() { 70 } else { 1 };
+    for round in 1..=rounds {
+        execute(&client, &format!("ALTER TABLE events DELETE WHERE project_id = 'p0' AND cityHash64(event_id) % 70 = {} SETTINGS mutations_sync = 1", round % 70)).await;
+        let mut args: &[&str] = &BEGIN;
+        for kill in 0..=marks.len() {
+            let fate = [Fate::HoldBefore, Fate::HoldDuring, Fate::HoldAfter][(kill + round) % 3];
+            let mark = marks.get(kill).copied();
+            let at_number = kill::at(round, fate);
+            let at_mark = move |request: &Request| {
+                let sql = request.sql();
+                let words = mark.map(|mark| mark.split('%'));
+                let found = words.is_some_and(|mut words| words.all(|word| sql.contains(word)));
+                if found && kill::changes(request) {
+                    fate
+                } else {
+                    Fate::Pass
+                }
+            };
+            let end = tokio::task::spawn_blocking(move || {
+                let command = |url: &str| housewright(url, NAME, args);
+                if rounds > 1 && kill == 0 {
+                    kill::killed(command, at_number).1
+                } else if rounds > 1 {
+                    kill::killed(command, |_| Fate::Pass).1
+                } else {
+                    kill::killed(command, at_mark).1
+                }
+            })
+            .await
+            .unwrap();
+            let End::Killed(sql) = end else { break };
+            places.push(format!("{fate:?} {sql}"));
+            done(NAME, &["unlock", "--force", "-q"]);
+            let last = housewright::rebuild::last(&client).await.unwrap();
+            let open = last.is_some_and(|progress| !progress.ended);
+            args = if open { &RESUME } else { &BEGIN };
+        }
+        if round == 1 {
+            done(NAME, &["rebuild", "--rollback"]);
+            done(NAME, &["rebuild", "--resume"]);
+        }
+        assert_eq!(done(NAME, &["dump"]), before);
+        done(NAME, &["rebuild", "--finish"]);
+        assert_right_where(&client, "project_id = 'p0'").await;
+    }
+    traffic.ended.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_right_where(&client, "project_id != 'p1'").await;
+    assert_eq!(table(&client, stale).await, stale_before);
+    let left = "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE '%\\_\\_housewright\\_%' AND NOT match(name, '[0-9]$')";
+    assert_eq!(table(&client, left).await, "");
+    println!(
+        "{} inserts, {} reads; killed at {} places:\n  {}",
+        traffic.inserts.load(Ordering::Relaxed),
+        traffic.reads.load(Ordering::Relaxed),
+        places.len(),
+        places.join("\n  ")
+    );
+    assert!(places.len() >= marks.len(), "{places:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_is_named_by_its_key_or_its_partition_and_refused_where_that_would_not_be_exact() {
+    const NAME: &str = "rebuild_part";
+    let client = database(NAME).await;
+    for statement in [
+        "CREATE TABLE raw (k UInt8, day Date, n UInt64, f Float64, at DateTime64(6, 'UTC') MATERIALIZED now64(6)) ENGINE = MergeTree PARTITION BY k ORDER BY n",
+        // The view writes wider numbers than the state has.
+        "CREATE TABLE sums (k UInt8, day Date, n UInt64, last SimpleAggregateFunction(max, Date), note String DEFAULT 'none') ENGINE = SummingMergeTree((n)) PARTITION BY (toYYYYMM(day), k) ORDER BY (k, day) SETTINGS allow_dimensions_outside_sorting_key = 1",
+        "CREATE MATERIALIZED VIEW sums_mv TO sums AS SELECT toUInt32(k) AS k, day, sum(n) AS n, max(day) AS last FROM raw GROUP BY k, day",
+        "CREATE VIEW totals AS SELECT k, day, sum(n) AS n, any(note) AS note FROM sums GROUP BY k, day",
+        "CREATE TABLE by_value (f Float64, n UInt64) ENGINE = SummingMergeTree ORDER BY f",
+        "CREATE MATERIALIZED VIEW by_value_mv TO by_value AS SELECT f, sum(n) AS n FROM raw GROUP BY f",
+        "CREATE VIEW values AS SELECT f, n FROM by_value FINAL",
+        "CREATE TABLE by_month (day Date, n UInt64) ENGINE = SummingMergeTree(n) ORDER BY toYYYYMM(day) SETTINGS allow_dimensions_outside_sorting_key = 1",
+        "CREATE MATERIALIZED VIEW by_month_mv TO by_month AS SELECT day, sum(n) AS n FROM raw GROUP BY day",
+        "CREATE VIEW months AS SELECT day, n FROM by_month FINAL",
+        "INSERT INTO raw (k, day, n) SELECT number % 3, toDate('2026-05-30') + number % 4, number FROM numbers(1000)",
+    ] {
+        execute(&client, statement).await;
+    }
+    execute(
+        &client,
+        "ALTER TABLE raw DELETE WHERE n < 500 SETTINGS mutations_sync = 1",
+    )
+    .await;
+    let refused = |args: &[&str]| {
+        let output = run(NAME, &[&["rebuild"], args].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        String::from_utf8_lossy(&output.stderr)
+            .lines()
+            .filter(|line| line.starts_with("error") || line.contains("help:"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let said: Vec<String> = [
+        vec!["totals", "--where", "n > 5"],
+        vec!["totals", "--where", "k = 1 AND day < today()"],
+        vec!["totals", "--where", "k IN (SELECT 1)"],
+        vec!["totals", "--where", "k = 1) OR (1"],
+        vec!["totals", "--where", "nullIf(k, 1)"],
+        vec!["totals", "--where", "day"],
+        vec!["totals", "--partition", "202607-1"],
+        vec!["values", "--where", "f = 0"],
+        vec!["months", "--where", "day = '2026-05-30'"],
+        vec!["months", "--partition", "all"],
+    ]
+    .iter()
+    .map(|args| refused(args))
+    .collect();
+    insta::assert_snapshot!(said.join("\n\n"), @"
+    error[rebuild]: `n > 5` does not tell which rows of `sums` to make anew: ClickHouse says UNKNOWN_IDENTIFIER (code 47): Unknown expression or function identifier `n`
+     = help: a condition on columns that stay what they are when rows merge: `k`, `day`
+
+    error[rebuild]: `k = 1 AND day < today()` does not tell which rows of `sums` to make anew: today() may say something else the next time
+     = help: a condition on columns that stay what they are when rows merge: `k`, `day`
+
+    error[rebuild]: `k IN (SELECT 1)` does not tell which rows of `sums` to make anew: it asks for rows of other tables
+     = help: a condition on columns that stay what they are when rows merge: `k`, `day`
+
+    error[rebuild]: `k = 1) OR (1` does not tell which rows of `sums` to make anew: its brackets do not match
+     = help: a condition on columns that stay what they are when rows merge: `k`, `day`
+
+    error[rebuild]: `nullIf(k, 1)` does not tell which rows of `sums` to make anew: it may be NULL, neither true nor false
+     = help: a condition on columns that stay what they are when rows merge: `k`, `day`
+
+    error[rebuild]: `day` does not tell which rows of `sums` to make anew: ClickHouse says ILLEGAL_TYPE_OF_COLUMN_FOR_FILTER (code 59): Invalid type for filter in WHERE: Date
+     = help: a condition on columns that stay what they are when rows merge: `k`, `day`
+
+    error[rebuild]: `sums` has no partition 202607-1
+     = help: it has 202605-0, 202605-1, 202605-2, 202606-0, 202606-1, 202606-2
+
+    error[rebuild]: `f` of the key of `by_value` is Float64, whose values are not all equal to themselves, so rows could be missed
+     = help: rebuild all of it: leave `--where` and `--partition` out
+
+    error[rebuild]: `by_month` is sorted by toYYYYMM(day), so rows with different values of its columns may be one row by now
+     = help: rebuild all of it: leave `--where` and `--partition` out
+
+    error[rebuild]: `by_month` is sorted by toYYYYMM(day), so rows with different values of its columns may be one row by now
+     = help: rebuild all of it: leave `--where` and `--partition` out
+    ");
+    let before = table(&client, "SELECT * FROM totals ORDER BY ALL").await;
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\b[\d.]+ [KMGT]?i?B\b", "[BYTES]");
+    let bytes = settings.bind_to_scope();
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "totals", "--partition", "202605-1", "--dry-run"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_part on http://[ADDRESS]/: `totals` is re-aggregated in part beside itself, because its definition stays
+
+      1  make sums__housewright_2 beside sums, and a view that feeds it from `raw`
+      2  choose a cut of at some seconds ahead, and wait for every INSERT that began before it
+      3  aggregate what was received before the cut for partition 202605-1: about 166 rows of 500 have to be read
+      4  take the other rows over as sums has them, about 12 rows; those that get events meanwhile are aggregated too
+      5  compare these rows of sums__housewright_2 with a recomputation from `raw`, and the others with sums
+      6  let the readers read it: totals
+
+    the copy needs about [BYTES] on disk; [BYTES] are free
+
+    ----- stderr -----
+    ");
+    drop(bytes);
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "totals", "--partition", "202605-1", "--lead", "0"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_part on http://[ADDRESS]/: `totals` is rebuilt: totals now read sums__housewright_2, in [DURATION]
+    sums is kept, and fed: `housewright rebuild --rollback` lets readers go back to it, `--finish` lets it go
+
+    ----- stderr -----
+    rebuilding `totals`: sums__housewright_2 beside sums, from `raw`, for partition 202605-1
+      cut at [TIME]
+      what comes in from then on feeds both sides
+      everything from before is there
+      sums is looked at as it is
+      history: 166 rows of `raw` to read, 12 rows of sums to take over, in 2 chunks
+      12 rows are the same as a recomputation from `raw`, or what sums has
+      readers read the new side
+    ");
+    done(NAME, &["rebuild", "--finish"]);
+    let raw = table(&client, "SELECT k, day, sum(n) AS n, 'none' AS note FROM raw WHERE k = 1 AND day < '2026-06-01' GROUP BY k, day ORDER BY ALL").await;
+    let made = "SELECT * FROM totals WHERE k = 1 AND day < '2026-06-01' ORDER BY ALL";
+    assert_eq!(table(&client, made).await, raw);
+    let others = |all: &str| {
+        let mut lines: Vec<String> = all.lines().map(str::to_owned).collect();
+        lines.retain(|line| !line.starts_with("1 | 2026-05"));
+        lines
+    };
+    let after = table(&client, "SELECT * FROM totals ORDER BY ALL").await;
+    assert_eq!(others(&after), others(&before));
+    assert_ne!(after, before);
 }

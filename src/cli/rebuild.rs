@@ -12,7 +12,7 @@ use crate::cli::printer::Unit;
 use crate::cli::{Context, Stop};
 use crate::journal::LockError;
 use crate::migration::{Change, columns};
-use crate::rebuild::{Error, Event, Fact, Options, Task, survey, survey_change};
+use crate::rebuild::{Error, Event, Fact, Only, Options, Task, survey, survey_change};
 use crate::report;
 
 /// Make a materialized view anew from its source while rows come in: nothing lost, nothing counted twice
@@ -33,6 +33,13 @@ pub(crate) struct Args {
     /// The columns of the readers that may differ from what they say now; any other difference stops before readers are swapped
     #[arg(long, value_name = "COLUMN,…", requires = "to")]
     expect: Option<String>,
+    /// Make only the rows for which this holds anew, and take the others over as they are: a condition on columns of the state's key. Rows
+    /// that get events meanwhile are made anew too
+    #[arg(long, value_name = "CONDITION", requires = "view", conflicts_with_all = ["to", "partition"])]
+    r#where: Option<String>,
+    /// The same for a partition of the state, by its ID
+    #[arg(long, value_name = "ID", requires = "view", conflicts_with = "to")]
+    partition: Option<String>,
     /// Show what would be done, and do nothing
     #[arg(long, requires = "view")]
     dry_run: bool,
@@ -117,6 +124,11 @@ impl Args {
             max_rows_per_second: self.max_rows_per_second,
             pause_file: self.pause_file.clone(),
             allow_shorter_history: self.allow_shorter_history,
+            only: match (&self.r#where, &self.partition) {
+                (Some(condition), _) => Some(Only::Where(condition.clone())),
+                (None, Some(id)) => Some(Only::Partition(id.clone())),
+                (None, None) => None,
+            },
         }
     }
 }
@@ -125,9 +137,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     let (task, options) = (args.task(context)?, args.options());
     let connection = connect(context).await?;
     let result = if args.dry_run {
-        show(&task, &options, &connection, context).await
+        Box::pin(show(&task, &options, &connection, context)).await
     } else {
-        perform(&task, &options, &connection, context).await
+        Box::pin(perform(&task, &options, &connection, context)).await
     };
     connection.end().await;
     result

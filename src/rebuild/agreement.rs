@@ -24,7 +24,8 @@ impl Run<'_> {
             return Ok(());
         }
         let comparison = Comparison::of(&self.subject);
-        let raw = self.subject.query("1");
+        let touched = self.touched();
+        let raw = self.subject.expected(touched.as_deref());
         let state = identifier(&self.subject.new.state);
         let mut only: Option<String> = None;
         let mut total = 0;
@@ -67,6 +68,11 @@ impl Run<'_> {
                 return Err(Error::Disagree {
                     state: self.subject.new.state.clone(),
                     source_table: self.subject.source.clone(),
+                    kept: self
+                        .subject
+                        .scope
+                        .as_ref()
+                        .map(|_| self.subject.old.state.clone()),
                     count: row.sure,
                     examples,
                 }

@@ -132,6 +132,7 @@ pub async fn survey_change(
         key: state.sorting_key.clone(),
         source_key: source.sorting_key.clone(),
         change: Some(changed),
+        scope: None,
     };
     let names: Vec<String> = change.readers.iter().map(|it| it.name.clone()).collect();
     let mut staying = if subject.old.state.is_empty() {

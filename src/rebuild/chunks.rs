@@ -15,24 +15,100 @@ struct PartitionRow {
     rows: u64,
 }
 
-/// Cuts the rows from before the cut into pieces, and counts them.
+/// A table that is cut into pieces, and the expressions by which it is sorted.
+struct Table<'a> {
+    name: &'a str,
+    key: &'a [String],
+}
+
+/// Cuts the rows from before the cut into pieces, and counts them. Of a rebuild of some rows: what has to be read for these, and the frozen
+/// old state.
 ///
 /// # Errors
 /// [`Error`].
 pub(super) async fn plan(
     client: &Client,
     subject: &Subject,
+    frozen: Option<&(String, String)>,
     cut: u64,
     rows: u64,
 ) -> Result<(Vec<Chunk>, u64), Error> {
     let rows = rows.max(1);
+    let source = Table {
+        name: &subject.source,
+        key: &subject.source_key,
+    };
+    let mut partitions = partitions(client, &source, &subject.before(cut)).await?;
+    let Some((scope, (state, touched))) = subject.scope.as_ref().zip(frozen) else {
+        let total = partitions.iter().map(|it| it.rows).sum();
+        return Ok((pieces(client, &source, partitions, rows).await?, total));
+    };
+    for partition in &mut partitions {
+        let condition = format!(
+            "{} AND _partition_id = {}",
+            subject.before(cut),
+            literal(&partition.id)
+        );
+        let query = scope.within(
+            &subject.query(&condition),
+            &subject.column_list(),
+            Some(touched),
+        );
+        let read = estimate(client, &subject.source, &query).await?;
+        partition.rows = partition.rows.min(read);
+    }
+    partitions.retain(|partition| partition.rows > 0);
+    let state = Table {
+        name: state,
+        key: &subject.key,
+    };
+    let kept = self::partitions(client, &state, "1").await?;
+    let total = partitions.iter().chain(&kept).map(|it| it.rows).sum();
+    let mut chunks = pieces(client, &source, partitions, rows).await?;
+    let kept = pieces(client, &state, kept, rows).await?;
+    chunks.extend(kept.into_iter().map(|chunk| Chunk {
+        kept: true,
+        ..chunk
+    }));
+    Ok((chunks, total))
+}
+
+/// About how many rows of a table the server would read for a query, by the table's index; never fewer than it needs.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn estimate(client: &Client, table: &str, query: &str) -> Result<u64, Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        rows: u64,
+    }
     let query = Query::new(format!(
-        "SELECT _partition_id AS id, toUInt64(count()) AS rows FROM {} WHERE {} GROUP BY id ORDER BY id",
-        identifier(&subject.source),
-        subject.before(cut)
+        "SELECT toUInt64(sum(rows)) AS rows FROM (EXPLAIN ESTIMATE {query}) WHERE database = currentDatabase() AND table = {}",
+        literal(table)
     ));
-    let partitions: Vec<PartitionRow> = client.rows(&query).await?;
-    let total = partitions.iter().map(|partition| partition.rows).sum();
+    Ok(client.row::<Row>(&query).await?.rows)
+}
+
+/// The partitions of a table that have rows for which a condition holds, with their number.
+async fn partitions(
+    client: &Client,
+    table: &Table<'_>,
+    condition: &str,
+) -> Result<Vec<PartitionRow>, Error> {
+    let query = Query::new(format!(
+        "SELECT _partition_id AS id, toUInt64(count()) AS rows FROM {} WHERE {condition} GROUP BY id ORDER BY id",
+        identifier(table.name),
+    ));
+    client.rows(&query).await
+}
+
+/// Partitions, as pieces.
+async fn pieces(
+    client: &Client,
+    table: &Table<'_>,
+    partitions: Vec<PartitionRow>,
+    rows: u64,
+) -> Result<Vec<Chunk>, Error> {
     let mut chunks = Vec::new();
     let mut small: Vec<PartitionRow> = Vec::new();
     for partition in partitions {
@@ -41,13 +117,13 @@ pub(super) async fn plan(
             chunks.extend(whole(&std::mem::take(&mut small)));
         }
         if partition.rows > rows {
-            chunks.extend(split(client, subject, &partition, rows).await?);
+            chunks.extend(split(client, table, &partition, rows).await?);
         } else {
             small.push(partition);
         }
     }
     chunks.extend(whole(&small));
-    Ok((chunks, total))
+    Ok(chunks)
 }
 
 /// Whole partitions.
@@ -56,19 +132,20 @@ fn whole(partitions: &[PartitionRow]) -> Option<Chunk> {
     (!ids.is_empty()).then(|| Chunk {
         condition: format!("_partition_id IN ({})", ids.join(", ")),
         rows: partitions.iter().map(|it| it.rows).sum(),
+        kept: false,
     })
 }
 
 /// A partition in ranges of the sorting key.
 async fn split(
     client: &Client,
-    subject: &Subject,
+    table: &Table<'_>,
     partition: &PartitionRow,
     rows: u64,
 ) -> Result<Vec<Chunk>, Error> {
     let within = format!("_partition_id = {}", literal(&partition.id));
-    let keys = range_keys(client, subject).await?;
-    let bounds = bounds(client, subject, &partition.id, &keys, rows).await?;
+    let keys = range_keys(client, table).await?;
+    let bounds = bounds(client, table, &partition.id, &keys, rows).await?;
     let mut chunks = Vec::with_capacity(bounds.len() + 1);
     let each = partition.rows / (bounds.len() as u64 + 1);
     for index in 0..=bounds.len() {
@@ -85,6 +162,7 @@ async fn split(
         chunks.push(Chunk {
             condition,
             rows: each,
+            kept: false,
         });
     }
     Ok(chunks)
@@ -104,7 +182,7 @@ fn beyond(keys: &[String], values: &[String], strict: &str, last: &str) -> Strin
 }
 
 /// The first columns of the sorting key by which a range can be named: ordered, without NULL and NaN.
-async fn range_keys(client: &Client, subject: &Subject) -> Result<Vec<String>, Error> {
+async fn range_keys(client: &Client, table: &Table<'_>) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Row {
         r#type: String,
@@ -125,10 +203,10 @@ async fn range_keys(client: &Client, subject: &Subject) -> Result<Vec<String>, E
         "Decimal",
     ];
     let mut keys = Vec::new();
-    for key in &subject.source_key {
+    for key in table.key {
         let query = Query::new(format!(
             "SELECT type FROM system.columns WHERE database = currentDatabase() AND table = {} AND name = {}",
-            literal(&subject.source),
+            literal(table.name),
             literal(key.trim_matches('`'))
         ));
         let rows: Vec<Row> = client.rows(&query).await?;
@@ -146,7 +224,7 @@ async fn range_keys(client: &Client, subject: &Subject) -> Result<Vec<String>, E
 /// Values of the key at which about so many rows lie behind the last, as literals.
 async fn bounds(
     client: &Client,
-    subject: &Subject,
+    table: &Table<'_>,
     partition: &str,
     keys: &[String],
     rows: u64,
@@ -172,8 +250,8 @@ async fn bounds(
              SELECT name FROM system.parts WHERE active AND database = currentDatabase() AND table = {} AND partition_id = {})) \
          WHERE intDiv(upto - rows_in_granule, {rows}) != intDiv(upto, {rows}) AND upto - rows_in_granule > 0 ORDER BY {list}",
         rendered.join(", "),
-        literal(&subject.source),
-        literal(&subject.source),
+        literal(table.name),
+        literal(table.name),
         literal(partition)
     ));
     let rows: Vec<Row> = match client.rows(&query).await {

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use crate::clickhouse::{Query, identifier, literal};
-use crate::rebuild::ledger::Fact;
+use crate::clickhouse::{Error as ClickHouseError, Query, identifier, literal};
+use crate::rebuild::ledger::{Chunk, Fact};
 use crate::rebuild::run::{Halt, Run};
 
 impl Run<'_> {
@@ -29,17 +29,8 @@ impl Run<'_> {
                 made = true;
             }
             let begun = Instant::now();
-            let condition = format!(
-                "{} AND {}",
-                self.subject.before(self.cut()),
-                chunk.condition
-            );
-            let insert = format!(
-                "INSERT INTO {} ({2}) SELECT {2} FROM ({1})",
-                identifier(&stage),
-                self.subject.query(&condition),
-                self.subject.column_list()
-            );
+            let (columns, rows) = self.rows_of(chunk);
+            let insert = format!("INSERT INTO {} ({columns}) {rows}", identifier(&stage));
             self.send_heavy(&insert).await?;
             self.write(Fact::Staged {
                 chunk: number,
@@ -53,17 +44,30 @@ impl Run<'_> {
         self.drop_scratch().await
     }
 
+    /// What a piece adds to the new state: the columns, and the query for them.
+    fn rows_of(&self, chunk: &Chunk) -> (String, String) {
+        let frozen = self.ledger.progress.frozen.as_ref();
+        if let Some((scope, (state, touched))) = self.subject.scope.as_ref().zip(frozen)
+            && chunk.kept
+        {
+            return scope.rest(state, touched, &chunk.condition);
+        }
+        let condition = format!(
+            "{} AND {}",
+            self.subject.before(self.cut()),
+            chunk.condition
+        );
+        let (columns, query) = (self.subject.column_list(), self.subject.query(&condition));
+        let rows = match &self.subject.scope {
+            Some(scope) => scope.within(&query, &columns, self.touched().as_deref()),
+            None => format!("SELECT {columns} FROM ({query})"),
+        };
+        (columns, rows)
+    }
+
     /// Moves the partitions of a staging table into the new state. Each is there whole or not at all.
     pub(super) async fn move_all(&mut self, stage: &str) -> Result<(), Halt> {
-        #[derive(Deserialize)]
-        struct Row {
-            id: String,
-        }
-        let query = Query::new(format!(
-            "SELECT DISTINCT partition_id AS id FROM system.parts WHERE active AND rows > 0 AND database = currentDatabase() AND table = {} ORDER BY id",
-            literal(stage)
-        ));
-        for Row { id } in self.client.rows(&query).await? {
+        for id in self.partitions(stage).await? {
             let alter = format!(
                 "ALTER TABLE {} MOVE PARTITION ID {} TO TABLE {}",
                 identifier(stage),
@@ -73,6 +77,20 @@ impl Run<'_> {
             self.send(&alter).await?;
         }
         Ok(())
+    }
+
+    /// The partitions of a table that have rows, by their IDs.
+    pub(super) async fn partitions(&mut self, table: &str) -> Result<Vec<String>, ClickHouseError> {
+        #[derive(Deserialize)]
+        struct Row {
+            id: String,
+        }
+        let query = Query::new(format!(
+            "SELECT DISTINCT partition_id AS id FROM system.parts WHERE active AND rows > 0 AND database = currentDatabase() AND table = {} ORDER BY id",
+            literal(table)
+        ));
+        let rows: Vec<Row> = self.client.rows(&query).await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
     /// A run broke off while a piece was moved. What is left in the staging table was not moved, unless the server itself broke off.

@@ -38,6 +38,13 @@ pub enum Fact {
     Captured,
     /// Every row from before the cut is in the source.
     Complete,
+    /// Of a rebuild of some rows: the old state as it was after the cut, and the keys that came in between.
+    Frozen {
+        /// A copy of the old state; it has all rows from before the cut, and may have some from after it.
+        state: String,
+        /// The keys that may have rows from after it there.
+        touched: String,
+    },
     /// The pieces in which history is aggregated: conditions on the source that exclude each other.
     Planned {
         /// The pieces.
@@ -97,10 +104,18 @@ impl Fact {
 /// A piece of history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// A condition on the source.
+    /// A condition on the source, or on the frozen old state.
     pub condition: String,
-    /// About how many rows of the source it is.
+    /// About how many rows of it are read.
     pub rows: u64,
+    /// It is a piece of the old state, as it was frozen, and not of the source.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub kept: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Where a rebuild stands.
@@ -118,6 +133,8 @@ pub struct Progress {
     pub captured: bool,
     /// All rows from before the cut are in the source.
     pub complete: bool,
+    /// The frozen old state and the keys that came in meanwhile, of a rebuild of some rows.
+    pub frozen: Option<(String, String)>,
     /// The pieces.
     pub chunks: Option<Vec<Chunk>>,
     /// The rows from before the cut.
@@ -151,6 +168,7 @@ impl Progress {
             cut: None,
             captured: false,
             complete: false,
+            frozen: None,
             chunks: None,
             rows: 0,
             moved: BTreeSet::new(),
@@ -176,6 +194,7 @@ impl Progress {
             Fact::Cut { at } => self.cut = Some(at),
             Fact::Captured => self.captured = true,
             Fact::Complete => self.complete = true,
+            Fact::Frozen { state, touched } => self.frozen = Some((state, touched)),
             Fact::Planned { chunks, rows } => {
                 self.chunks = Some(chunks);
                 self.rows = rows;

@@ -12,11 +12,13 @@ mod change;
 mod changeover;
 mod chunks;
 mod differences;
+mod frozen;
 mod history;
 mod ledger;
 mod obstacles;
 mod parity;
 mod run;
+mod scope;
 mod section;
 mod subject;
 mod waiting;
@@ -35,6 +37,7 @@ pub use crate::rebuild::differences::Differences;
 pub use crate::rebuild::ledger::{Chunk, Fact, Progress, last};
 pub use crate::rebuild::obstacles::Refusal;
 pub use crate::rebuild::run::perform;
+pub use crate::rebuild::scope::{KeyColumn, Only, Scope};
 pub use crate::rebuild::section::{carry_out, way};
 pub use crate::rebuild::subject::{Side, Subject, Survey, survey};
 
@@ -59,6 +62,8 @@ pub struct Options {
     pub pause_file: Option<Utf8PathBuf>,
     /// What the source's TTL let go may go from the state too.
     pub allow_shorter_history: bool,
+    /// Only these rows are made anew, and the others taken over as they are.
+    pub only: Option<Only>,
 }
 
 impl Default for Options {
@@ -73,6 +78,7 @@ impl Default for Options {
             max_rows_per_second: None,
             pause_file: None,
             allow_shorter_history: false,
+            only: None,
         }
     }
 }
@@ -254,14 +260,17 @@ pub enum Error {
     },
     /// New and raw differ. Readers were not swapped.
     #[error(
-        "{} of `{state}` {} from a recomputation from `{source_table}`; readers were not swapped",
-        rows(*count), if *count == 1 { "differs" } else { "differ" }
+        "{} of `{state}` {} from a recomputation from `{source_table}`{}; readers were not swapped",
+        rows(*count), if *count == 1 { "differs" } else { "differ" },
+        kept.as_ref().map_or_else(String::new, |kept| format!(" or, where that was not asked for, from `{kept}`"))
     )]
     Disagree {
         /// The new state.
         state: String,
         /// The source.
         source_table: String,
+        /// The old state, if only some rows are made anew.
+        kept: Option<String>,
         /// How many rows.
         count: u64,
         /// Some of them.

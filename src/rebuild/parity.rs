@@ -33,7 +33,7 @@ enum Sameness {
 /// What is compared, and what cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Comparison {
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
     values: Vec<Value>,
     /// Whether merges keep every row, so that equal ones are counted.
     keeps_all: bool,
@@ -42,9 +42,9 @@ pub(super) struct Comparison {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Key {
-    name: String,
-    r#type: String,
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) r#type: String,
 }
 
 impl Comparison {

@@ -305,9 +305,17 @@ impl Run<'_> {
         if !self.ledger.progress.complete {
             self.complete().await?;
         }
+        self.freeze().await?;
         if self.ledger.progress.chunks.is_none() {
-            let (chunks, rows) =
-                chunks::plan(self.client, &self.subject, self.cut(), self.piece()).await?;
+            let frozen = self.ledger.progress.frozen.clone();
+            let (chunks, rows) = chunks::plan(
+                self.client,
+                &self.subject,
+                frozen.as_ref(),
+                self.cut(),
+                self.piece(),
+            )
+            .await?;
             self.write(Fact::Planned { chunks, rows }).await?;
         }
         self.backfill().await?;
@@ -381,6 +389,7 @@ impl Run<'_> {
         views.retain(|view| *view != self.subject.new.view);
         views.insert(0, self.subject.old.view.clone());
         self.let_go(&views, &state).await?;
+        self.drop_scratch().await?;
         self.write(Fact::Finished).await
     }
 
@@ -410,8 +419,9 @@ impl Run<'_> {
     pub(super) async fn drop_scratch(&mut self) -> Result<(), Halt> {
         let names = self.names().await?;
         let prefix = self.subject.scratch_prefix();
+        let needed = self.needed();
         for name in names {
-            if name.starts_with(&prefix) && parse(&name).1.is_none() {
+            if name.starts_with(&prefix) && parse(&name).1.is_none() && !needed.contains(&name) {
                 self.send(&format!("DROP TABLE IF EXISTS {}", identifier(&name)))
                     .await?;
             }

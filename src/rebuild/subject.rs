@@ -8,10 +8,12 @@ use crate::catalog::generation::{parse, physical, renamed, scratch};
 use crate::catalog::{Catalog, Generations, Kind, Object, mentions, references};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier, literal};
 use crate::rebuild::change::Changed;
+use crate::rebuild::chunks;
 use crate::rebuild::obstacles::{
     Refusal, check_followers, check_readers, check_replicas, check_shape, has_ttl, received_at,
     refusal, words_of,
 };
+use crate::rebuild::scope::{Scope, scope};
 use crate::rebuild::{Error, Options};
 use crate::sql::tokens;
 
@@ -65,6 +67,9 @@ pub struct Subject {
     /// What a changed definition brings with it; `None`: the definition stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Changed>,
+    /// Which rows are made anew; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
 }
 
 impl Subject {
@@ -95,6 +100,30 @@ impl Subject {
             "{before}(SELECT {} FROM {} WHERE {condition}){alias}{after}",
             columns.join(", "),
             identifier(&self.source)
+        )
+    }
+
+    /// The rows of the new state as they should be, by the source; of what is not made anew, by the old state.
+    #[must_use]
+    pub(super) fn expected(&self, touched: Option<&str>) -> String {
+        let Some(scope) = &self.scope else {
+            return self.query("1");
+        };
+        let casts: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| {
+                let name = identifier(&column.name);
+                format!("CAST({name}, {}) AS {name}", literal(&column.r#type))
+            })
+            .collect();
+        let columns = self.column_list();
+        format!(
+            "SELECT {} FROM ({}) UNION ALL SELECT {columns} FROM {} WHERE NOT {}",
+            casts.join(", "),
+            scope.within(&self.query("1"), &columns, touched),
+            identifier(&self.old.state),
+            scope.holds(touched)
         )
     }
 
@@ -193,6 +222,8 @@ pub struct Survey {
     pub staying: Vec<String>,
     /// Rows of the source.
     pub source_rows: u64,
+    /// Of those, about how many have to be read for what is made anew, if that is not all.
+    pub scope_rows: Option<u64>,
     /// Bytes of the source on disk.
     pub source_bytes: u64,
     /// Rows of the state.
@@ -333,7 +364,7 @@ pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Su
     let next = generations
         .next(logical)
         .max(generations.next(logical_view));
-    let subject = Subject {
+    let mut subject = Subject {
         name: name.to_owned(),
         source: source.name.clone(),
         source_columns: source_columns(source, &view.select, &received_at),
@@ -354,7 +385,11 @@ pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Su
         key: state.sorting_key.clone(),
         source_key: source.sorting_key.clone(),
         change: None,
+        scope: None,
     };
+    if let Some(only) = &options.only {
+        subject.scope = scope(client, only, &subject, state, view, &mut refusals).await?;
+    }
     let readers = readers(&catalog, &state.name);
     check_shape(source, state, view, &mut refusals);
     check_followers(&catalog, &subject, &mut refusals);
@@ -405,11 +440,23 @@ pub(super) async fn weigh(
             "make room first; nothing was changed",
         ));
     }
+    let scope_rows = match &subject.scope {
+        Some(scope) if refusals.is_empty() => Some(
+            chunks::estimate(
+                client,
+                &subject.source,
+                &scope.within(&subject.query("1"), &subject.column_list(), None),
+            )
+            .await?,
+        ),
+        _ => None,
+    };
     Ok(Survey {
         subject,
         readers,
         staying: Vec::new(),
         source_rows,
+        scope_rows,
         source_bytes,
         state_rows,
         state_bytes,
@@ -508,6 +555,7 @@ mod tests {
             key: vec!["a".to_owned()],
             source_key: vec!["a".to_owned()],
             change: None,
+            scope: None,
         }
     }
 

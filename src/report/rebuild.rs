@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, thousands};
 use crate::rebuild::{
     Differences, Error, Event, Example, Fact, Options, Outcome, Refusal, Survey, Task,
 };
@@ -24,16 +24,30 @@ pub fn survey(survey: &Survey, options: &Options, target: &str, database: &str) 
             "choose a cut of {} some seconds ahead, and wait for every INSERT that began before it",
             subject.received_at
         ),
-        format!(
-            "aggregate what was received before the cut: about {} ({}) in {}",
-            many(survey.source_rows),
-            bytes(survey.source_bytes),
-            count(chunks, "chunk")
-        ),
-        format!(
-            "compare every row of {} with a recomputation from `{}`",
-            subject.new.state, subject.source
-        ),
+        match &subject.scope {
+            None => format!(
+                "aggregate what was received before the cut: about {} ({}) in {}",
+                many(survey.source_rows),
+                bytes(survey.source_bytes),
+                count(chunks, "chunk")
+            ),
+            Some(scope) => format!(
+                "aggregate what was received before the cut for {}: about {} of {} have to be read",
+                scope.asked,
+                many(survey.scope_rows.unwrap_or(survey.source_rows)),
+                thousands(survey.source_rows)
+            ),
+        },
+        match &subject.scope {
+            None => format!(
+                "compare every row of {} with a recomputation from `{}`",
+                subject.new.state, subject.source
+            ),
+            Some(_) => format!(
+                "compare these rows of {} with a recomputation from `{}`, and the others with {}",
+                subject.new.state, subject.source, subject.old.state
+            ),
+        },
         format!("let the readers read it: {}", survey.readers.join(", ")),
     ];
     if let Some(change) = &subject.change {
@@ -59,7 +73,20 @@ pub fn survey(survey: &Survey, options: &Options, target: &str, database: &str) 
             subject.old.state
         ));
     }
+    if subject.scope.is_some() {
+        steps.insert(
+            3,
+            format!(
+                "take the other rows over as {} has them, about {}; those that get events meanwhile are aggregated too",
+                subject.old.state,
+                many(survey.state_rows)
+            ),
+        );
+    }
     let why = match &subject.change {
+        None if subject.scope.is_some() => {
+            "is re-aggregated in part beside itself, because its definition stays".to_owned()
+        }
         None => "is re-aggregated beside itself, because its definition stays".to_owned(),
         Some(_) => format!(
             "changes over from {} to {}, because its definition changes and history with it",
@@ -97,6 +124,8 @@ struct SurveyJson<'a> {
     way: &'static str,
     source: &'a str,
     received_at: &'a str,
+    only: Option<&'a str>,
+    only_rows: Option<u64>,
     old_state: &'a str,
     new_state: &'a str,
     readers: &'a [String],
@@ -122,6 +151,8 @@ pub fn survey_json(survey: &Survey, options: &Options, target: &str, database: &
         way: "shadow",
         source: &subject.source,
         received_at: &subject.received_at,
+        only: subject.scope.as_ref().map(|it| it.condition.as_str()),
+        only_rows: survey.scope_rows,
         old_state: &subject.old.state,
         new_state: &subject.new.state,
         readers: &survey.readers,
@@ -149,12 +180,37 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                 // There is nothing that it takes the place of.
                 Fact::Compared { .. } if subject.old.state.is_empty() => return None,
                 Fact::Begun { .. } => format!(
-                    "rebuilding `{}`: {} beside {}, from `{}`",
-                    subject.name, subject.new.state, subject.old.state, subject.source
+                    "rebuilding `{}`: {} beside {}, from `{}`{}",
+                    subject.name,
+                    subject.new.state,
+                    subject.old.state,
+                    subject.source,
+                    subject
+                        .scope
+                        .as_ref()
+                        .map_or_else(String::new, |scope| format!(", for {}", scope.asked))
                 ),
                 Fact::Cut { at } => format!("  cut at {}", moment(*at)),
                 Fact::Captured => "  what comes in from then on feeds both sides".to_owned(),
                 Fact::Complete => "  everything from before is there".to_owned(),
+                Fact::Frozen { .. } => format!("  {} is looked at as it is", subject.old.state),
+                Fact::Planned { chunks, .. } if subject.scope.is_some() => {
+                    let of = |kept: bool| {
+                        chunks
+                            .iter()
+                            .filter(|chunk| chunk.kept == kept)
+                            .map(|chunk| chunk.rows)
+                            .sum()
+                    };
+                    format!(
+                        "  history: {} of `{}` to read, {} of {} to take over, in {}",
+                        many(of(false)),
+                        subject.source,
+                        many(of(true)),
+                        subject.old.state,
+                        count(chunks.len(), "chunk")
+                    )
+                }
                 Fact::Planned { chunks, rows } => format!(
                     "  history: {} in {}",
                     many(*rows),
@@ -165,10 +221,15 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                         .to_owned()
                 }
                 Fact::Agreed { rows } => format!(
-                    "  {} {} the same as a recomputation from `{}`",
+                    "  {} {} the same as a recomputation from `{}`{}",
                     many(*rows),
                     if *rows == 1 { "is" } else { "are" },
-                    subject.source
+                    subject.source,
+                    if subject.scope.is_some() {
+                        format!(", or what {} has", subject.old.state)
+                    } else {
+                        String::new()
+                    }
                 ),
                 Fact::Compared { differences } => self::differences(differences),
                 Fact::Swapped => "  readers read the new side".to_owned(),
