@@ -267,7 +267,9 @@ fn the_playground_answers_as_the_readme_says() {
         .next()
         .unwrap();
     let sent = |args: &[&str]| {
-        let url = format!("http://127.0.0.1:{port}/?database=millimetric&add_http_cors_header=1");
+        let url = format!(
+            "http://127.0.0.1:{port}/?database=millimetric&add_http_cors_header=1&enable_http_compression=1"
+        );
         let mut command = Command::new("curl");
         command.args(["-s", &url, "-d", query]).args(args);
         run(&mut command, "curl")
@@ -281,6 +283,7 @@ fn the_playground_answers_as_the_readme_says() {
             "-H",
             "X-ClickHouse-Key:",
         ]),
+        sent(&["--compressed"]),
     ];
     for answer in answers {
         let document: serde_json::Value = serde_json::from_str(&answer).unwrap();
