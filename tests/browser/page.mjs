@@ -94,6 +94,18 @@ if (process.argv[4] === "hostile") {
   process.exit(0);
 }
 
+// A link leads to where it says, however much of the page is laid out only on the way, and whether or not somebody likes motion.
+for (const [width, reducedMotion] of [[1600, "no-preference"], [360, "no-preference"], [360, "reduce"]]) {
+  const page = await opened(width, 740, "dark", { reducedMotion });
+  for (const id of ["recipe:returning", "events", "recipe:daily"]) {
+    await page.evaluate((id) => (location.hash = "#" + id), id);
+    const top = () => page.evaluate((id) => document.getElementById(id).getBoundingClientRect().top, id);
+    await page.waitForFunction((id) => Math.abs(document.getElementById(id).getBoundingClientRect().top - 80) < 20, id, { timeout: 3000 }).catch(async () => assert.fail(`${width}: ${id} is ${await top()} px from the top`));
+  }
+  await page.picture(`dark-${width}-${reducedMotion}`);
+  page.quiet();
+}
+
 const wide = await opened(1600, 1000);
 assert.deepEqual(await overflow(wide), []);
 await wide.picture("wide");
