@@ -429,7 +429,8 @@ impl Replay<'_> {
 
     /// Reads again what statements may have changed, without asking about views.
     async fn see(&mut self, statements: &[Statement]) -> Result<(), Error> {
-        let mut all: BTreeSet<String> = BTreeSet::new();
+        // What the last statement about it dropped is gone, and need not be read.
+        let (mut all, mut gone) = (BTreeSet::new(), BTreeSet::new());
         for statement in statements.iter().filter(|it| defines(&it.header)) {
             let Some(names) = touched(&statement.header) else {
                 let catalog = Catalog::read(self.client).await?;
@@ -437,13 +438,20 @@ impl Replay<'_> {
                 self.keep(catalog);
                 return Ok(());
             };
-            all.extend(names);
+            for name in names {
+                if is_drop_of_ours(&statement.header) {
+                    gone.insert(name.clone());
+                } else {
+                    gone.remove(&name);
+                }
+                all.insert(name);
+            }
         }
         for name in &all {
             self.state.remove(name);
         }
-        if !all.is_empty() {
-            let names: Vec<String> = all.into_iter().collect();
+        let names: Vec<String> = all.difference(&gone).cloned().collect();
+        if !names.is_empty() {
             self.keep(Catalog::read_only(self.client, &names).await?);
         }
         Ok(())
