@@ -852,7 +852,7 @@ async fn what_stands_in_the_way_is_said_before_anything_is_made() {
     error[rebuild]: `plain` has no column in which the server writes when it took a row, so there is no safe place to cut history from what comes in
      |
      = note: nothing was changed
-     = help: add one: ALTER TABLE plain ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE plain MATERIALIZE COLUMN received_at; ALTER TABLE plain MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6)
+     = help: add one: ALTER TABLE plain ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE plain MATERIALIZE COLUMN received_at; ALTER TABLE plain MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6). Or stop whoever writes into it until readers are swapped, and say `--writers-stopped`
 
     error[rebuild]: `plain` has a TTL: what it let go is in `state` and could not be made anew
      |
@@ -1157,4 +1157,86 @@ async fn a_part_is_named_by_its_key_or_its_partition_and_refused_where_that_woul
     let after = table(&client, "SELECT * FROM totals ORDER BY ALL").await;
     assert_eq!(others(&after), others(&before));
     assert_ne!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_does_not_say_when_it_took_a_row_is_rebuilt_while_nobody_writes() {
+    const NAME: &str = "rebuild_stopped";
+    const BEGIN: [&str; 5] = ["rebuild", "totals", "--writers-stopped", "--lead", "0"];
+    let client = database(NAME).await;
+    for statement in [
+        "CREATE TABLE raw (k UInt8, n UInt64) ENGINE = MergeTree PARTITION BY k % 2 ORDER BY k",
+        "CREATE TABLE sums (k UInt8, n UInt64) ENGINE = SummingMergeTree ORDER BY k",
+        "CREATE MATERIALIZED VIEW sums_mv TO sums AS SELECT k, sum(n) AS n FROM raw GROUP BY k",
+        "CREATE VIEW totals AS SELECT k, sum(n) AS n FROM sums GROUP BY k",
+        "INSERT INTO raw SELECT number % 5, number FROM numbers(1000)",
+        "ALTER TABLE raw DELETE WHERE n < 500 SETTINGS mutations_sync = 1",
+    ] {
+        execute(&client, statement).await;
+    }
+    let right = || async {
+        let totals = table(&client, "SELECT k, n FROM totals ORDER BY k").await;
+        let raw = "SELECT k, sum(n) AS n FROM raw GROUP BY k ORDER BY k";
+        assert_eq!(totals, table(&client, raw).await);
+    };
+    let before = everything(&client).await;
+    snapshot!(housewright(&engine().url, NAME, &BEGIN), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    rebuild_stopped on http://[ADDRESS]/: `totals` is rebuilt: totals now read sums__housewright_2, in [DURATION]
+    sums is kept, and fed: `housewright rebuild --rollback` lets readers go back to it, `--finish` lets it go
+
+    ----- stderr -----
+    rebuilding `totals`: sums__housewright_2 beside sums, from `raw`
+      nobody writes into `raw`; what comes in from then on feeds both sides
+      everything from before is there
+      history: 500 rows in 1 chunk
+      5 rows are the same as a recomputation from `raw`
+      readers read the new side
+    ");
+    right().await;
+    execute(&client, "INSERT INTO raw VALUES (1, 1), (9, 9)").await;
+    right().await;
+    done(NAME, &["rebuild", "--rollback"]);
+    execute(&client, "INSERT INTO raw VALUES (2, 1)").await;
+    done(NAME, &["rebuild", "--resume"]);
+    right().await;
+    done(NAME, &["rebuild", "--abort"]);
+    assert_eq!(everything(&client).await, before);
+    let reader = "SELECT create_table_query AS definition FROM system.tables WHERE database = currentDatabase() AND name = 'totals'";
+    // Somebody writes all the same, whatever was done last.
+    for (mark, stops) in [
+        (r#""step":"still""#, false),
+        ("MODIFY QUERY", false),
+        (r#""step":"captured""#, true),
+        ("MOVE PARTITION", true),
+        ("housewright_check", true),
+    ] {
+        let at = move |request: &Request| {
+            if kill::changes(request) && request.sql().contains(mark) {
+                Fate::HoldAfter
+            } else {
+                Fate::Pass
+            }
+        };
+        let reads = table(&client, reader).await;
+        let (_, end) = kill::killed(|url| housewright(url, NAME, &BEGIN), at);
+        assert!(matches!(end, End::Killed(_)), "{mark}");
+        done(NAME, &["unlock", "--force", "-q"]);
+        execute(&client, "INSERT INTO raw VALUES (3, 1)").await;
+        let resumed = run(NAME, &["rebuild", "--resume", "--lead", "0"]);
+        let said = String::from_utf8_lossy(&resumed.stderr).into_owned();
+        if stops {
+            assert_eq!(resumed.status.code(), Some(3), "{mark}: {said}");
+            assert!(said.contains("rows came into `raw`"), "{mark}: {said}");
+            assert_eq!(table(&client, reader).await, reads);
+            done(NAME, &["rebuild", "--resume", "--lead", "0"]);
+        } else {
+            assert!(resumed.status.success(), "{mark}: {said}");
+        }
+        right().await;
+        done(NAME, &["rebuild", "--finish"]);
+        right().await;
+    }
 }

@@ -58,6 +58,10 @@ pub(crate) struct Args {
     /// The column of the source that the server fills with the time of the INSERT, and no client sends [default: the MATERIALIZED one]
     #[arg(long, value_name = "COLUMN")]
     received_at: Option<String>,
+    /// Nobody writes into the source until readers are swapped: for one without such a column. It is looked at, and rows that come in all the
+    /// same stop the rebuild before the swap
+    #[arg(long, conflicts_with = "received_at")]
+    writers_stopped: bool,
     /// Rows of the source that are aggregated at once
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     chunk_rows: u64,
@@ -124,6 +128,7 @@ impl Args {
             max_rows_per_second: self.max_rows_per_second,
             pause_file: self.pause_file.clone(),
             allow_shorter_history: self.allow_shorter_history,
+            writers_stopped: self.writers_stopped,
             only: match (&self.r#where, &self.partition) {
                 (Some(condition), _) => Some(Only::Where(condition.clone())),
                 (None, Some(id)) => Some(Only::Partition(id.clone())),
@@ -266,6 +271,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         | Error::Lock(_)
         | Error::ClickHouse(_)
         | Error::Busy { .. }
+        | Error::NotStill { .. }
         | Error::Restless { .. } => 3,
         _ => 2,
     }

@@ -46,9 +46,8 @@ impl Run<'_> {
                 .await?;
             // Whatever came in since before the look may have been seen on one side only.
             self.quiet().await?;
-            let recent = self
-                .subject
-                .query(&self.subject.since(seconds(since).saturating_sub(1)));
+            let recent = self.recent(seconds(since).saturating_sub(1)).await?;
+            let recent = self.subject.query(&recent);
             let query = Query::new(format!(
                 "SELECT toUInt64(sumIf(n, wrong = 0)) AS same, toUInt64(sumIf(n, wrong = 1)) AS differing, \
                  toUInt64(countIf(wrong = 1 AND key NOT IN ({}))) AS sure FROM {found}",

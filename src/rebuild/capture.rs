@@ -28,6 +28,7 @@ impl Run<'_> {
         loop {
             let at = seconds(self.barrier.now().await?) + lead.as_secs() + 1;
             self.write(Fact::Cut { at }).await?;
+            self.stand_still().await?;
             self.take_from(at).await?;
             if self.quiet_before(at).await? {
                 return self.write(Fact::Captured).await;

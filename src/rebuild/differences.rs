@@ -378,9 +378,8 @@ impl Run<'_> {
         .await?;
         // Whatever came in since before the look may have been seen on one side only.
         self.quiet().await?;
-        let recent = self
-            .subject
-            .query(&self.subject.since(seconds(since).saturating_sub(1)));
+        let recent = self.recent(seconds(since).saturating_sub(1)).await?;
+        let recent = self.subject.query(&recent);
         self.send(&format!(
             "INSERT INTO {table} (key, o, n, c, times, moves) SELECT key, o, n, c, times, (o != 1 OR n != 1 OR notEmpty(c)) AND key IN ({}) FROM {seen}",
             sides.touched(&recent)

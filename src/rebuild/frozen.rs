@@ -43,7 +43,8 @@ impl Run<'_> {
             scope.key_columns()
         ))
         .await?;
-        let since = self.subject.query(&self.subject.since(self.cut()));
+        let recent = self.recent(self.cut()).await?;
+        let since = self.subject.query(&recent);
         self.send_heavy(&format!(
             "INSERT INTO {} {}",
             identifier(&touched),

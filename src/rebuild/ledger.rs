@@ -34,6 +34,11 @@ pub enum Fact {
         /// The moment.
         at: u64,
     },
+    /// Nobody writes into a source that does not say when it took a row.
+    Still {
+        /// The highest block numbers of its partitions, as one number.
+        blocks: String,
+    },
     /// Every INSERT that writes rows of the cut or later feeds the new view.
     Captured,
     /// Every row from before the cut is in the source.
@@ -64,7 +69,8 @@ pub enum Fact {
         /// Its number, from 0.
         chunk: usize,
     },
-    /// The server was restarted while a piece was moved, so that nobody knows how far that came: history is begun again.
+    /// The server was restarted while a piece was moved, or somebody wrote who should not have, so that nobody knows what the new state has:
+    /// history is begun again.
     Again,
     /// New and raw agree.
     Agreed {
@@ -129,6 +135,8 @@ pub struct Progress {
     pub since: u64,
     /// The cut, in seconds since 1970.
     pub cut: Option<u64>,
+    /// How the source stood when nobody wrote into it, if it does not say when it took a row.
+    pub still: Option<String>,
     /// Every INSERT from the cut on feeds the new view.
     pub captured: bool,
     /// All rows from before the cut are in the source.
@@ -166,6 +174,7 @@ impl Progress {
             subject,
             since,
             cut: None,
+            still: None,
             captured: false,
             complete: false,
             frozen: None,
@@ -192,6 +201,7 @@ impl Progress {
                 self.subject.new.view = view;
             }
             Fact::Cut { at } => self.cut = Some(at),
+            Fact::Still { blocks } => self.still = Some(blocks),
             Fact::Captured => self.captured = true,
             Fact::Complete => self.complete = true,
             Fact::Frozen { state, touched } => self.frozen = Some((state, touched)),

@@ -20,6 +20,7 @@ mod parity;
 mod run;
 mod scope;
 mod section;
+mod still;
 mod subject;
 mod waiting;
 
@@ -62,6 +63,8 @@ pub struct Options {
     pub pause_file: Option<Utf8PathBuf>,
     /// What the source's TTL let go may go from the state too.
     pub allow_shorter_history: bool,
+    /// Nobody writes into the source until readers are swapped, as whoever asks says: it needs no such column then.
+    pub writers_stopped: bool,
     /// Only these rows are made anew, and the others taken over as they are.
     pub only: Option<Only>,
 }
@@ -78,6 +81,7 @@ impl Default for Options {
             max_rows_per_second: None,
             pause_file: None,
             allow_shorter_history: false,
+            writers_stopped: false,
             only: None,
         }
     }
@@ -257,6 +261,14 @@ pub enum Error {
         after: Duration,
         /// Those that run.
         running: Vec<Running>,
+    },
+    /// Somebody wrote although nobody should have. Readers were not swapped.
+    #[error(
+        "rows came into `{source_table}` although its writers were said to be stopped, so nobody knows which of them the new state has; readers were not swapped\n  stop them, and `housewright rebuild --resume` begins history again; `--abort` takes it back"
+    )]
+    NotStill {
+        /// The source.
+        source_table: String,
     },
     /// New and raw differ. Readers were not swapped.
     #[error(

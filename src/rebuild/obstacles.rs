@@ -227,7 +227,7 @@ pub(super) async fn check_replicas(
     Ok(())
 }
 
-/// The column that says when the server took a row.
+/// The column that says when the server took a row; empty: nobody writes meanwhile.
 pub(super) async fn received_at(
     client: &Client,
     source: &Object,
@@ -239,6 +239,9 @@ pub(super) async fn received_at(
         name: String,
         default_kind: String,
         default_expression: String,
+    }
+    if options.writers_stopped {
+        return Ok(String::new());
     }
     let query = Query::new(format!(
         "SELECT name, default_kind, default_expression FROM system.columns WHERE database = currentDatabase() AND table = {} AND type LIKE 'DateTime%' ORDER BY position",
@@ -279,7 +282,7 @@ pub(super) async fn received_at(
         refusal(
             format!("`{}` has no column in which the server writes when it took a row, so there is no safe place to cut history from what comes in", source.name),
             format!(
-                "add one: ALTER TABLE {0} ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE {0} MATERIALIZE COLUMN received_at; ALTER TABLE {0} MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6)",
+                "add one: ALTER TABLE {0} ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE {0} MATERIALIZE COLUMN received_at; ALTER TABLE {0} MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6). Or stop whoever writes into it until readers are swapped, and say `--writers-stopped`",
                 source.name
             ),
         )

@@ -319,8 +319,10 @@ impl Run<'_> {
             self.write(Fact::Planned { chunks, rows }).await?;
         }
         self.backfill().await?;
+        self.stay_still().await?;
         self.agree().await?;
         self.compare_with_old().await?;
+        self.stay_still().await?;
         self.swap(true).await?;
         if self.subject.change.is_some() {
             self.take_all().await?;
@@ -333,6 +335,7 @@ impl Run<'_> {
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
         let cut = self.cut() as f64;
         self.quiet_since(cut).await?;
+        self.stay_still().await?;
         self.write(Fact::Complete).await
     }
 

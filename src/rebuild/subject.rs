@@ -13,6 +13,7 @@ use crate::rebuild::obstacles::{
     Refusal, check_followers, check_readers, check_replicas, check_shape, has_ttl, received_at,
     refusal, words_of,
 };
+use crate::rebuild::run::NEVER;
 use crate::rebuild::scope::{Scope, scope};
 use crate::rebuild::{Error, Options};
 use crate::sql::tokens;
@@ -42,7 +43,7 @@ pub struct Subject {
     pub name: String,
     /// The table whose inserts feed the state.
     pub source: String,
-    /// Its column with the time at which the server took a row.
+    /// Its column with the time at which the server took a row; empty: it has none, and nobody writes into it meanwhile.
     pub received_at: String,
     /// As it is.
     pub old: Side,
@@ -127,15 +128,27 @@ impl Subject {
         )
     }
 
-    /// Rows of the source that the server took before a moment, in seconds since 1970.
+    /// Whether nobody writes into the source until readers are swapped, because it does not say when it took a row.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.received_at.is_empty()
+    }
+
+    /// Rows of the source that the server took before a moment, in seconds since 1970; all where nobody writes.
     #[must_use]
     pub fn before(&self, at: u64) -> String {
+        if self.stopped() {
+            return "1".to_owned();
+        }
         format!("{} < {}", identifier(&self.received_at), moment(at))
     }
 
-    /// Rows of the source that the server took at a moment or later.
+    /// Rows of the source that the server took at a moment or later; where nobody writes, all that come, or for [`NEVER`] none.
     #[must_use]
     pub fn since(&self, at: u64) -> String {
+        if self.stopped() {
+            return if at == NEVER { "0" } else { "1" }.to_owned();
+        }
         format!("{} >= {}", identifier(&self.received_at), moment(at))
     }
 
@@ -491,7 +504,12 @@ pub(super) fn source_columns(source: &Object, select: &str, received_at: &str) -
         .collect();
     if columns.is_empty() {
         // `SELECT count() FROM source`
-        columns.push(received_at.to_owned());
+        let stored = source
+            .columns
+            .iter()
+            .find(|column| !matches!(column.default.as_str(), "EPHEMERAL" | "ALIAS"));
+        let any = stored.filter(|_| received_at.is_empty());
+        columns.push(any.map_or_else(|| received_at.to_owned(), |it| it.name.clone()));
     }
     columns
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Severity, thousands};
 use crate::rebuild::{
-    Differences, Error, Event, Example, Fact, Options, Outcome, Refusal, Survey, Task,
+    Differences, Error, Event, Example, Fact, Options, Outcome, Refusal, Subject, Survey, Task,
 };
 use crate::report::{JSON_VERSION, bytes, count, duration, json as document, moment};
 
@@ -20,19 +20,28 @@ pub fn survey(survey: &Survey, options: &Options, target: &str, database: &str) 
             "make {} beside {}, and a view that feeds it from `{}`",
             subject.new.state, subject.old.state, subject.source
         ),
-        format!(
-            "choose a cut of {} some seconds ahead, and wait for every INSERT that began before it",
-            subject.received_at
-        ),
+        if subject.stopped() {
+            format!(
+                "see that nobody writes into `{}`, now and until readers are swapped: rows that come in stop it before that",
+                subject.source
+            )
+        } else {
+            format!(
+                "choose a cut of {} some seconds ahead, and wait for every INSERT that began before it",
+                subject.received_at
+            )
+        },
         match &subject.scope {
             None => format!(
-                "aggregate what was received before the cut: about {} ({}) in {}",
+                "aggregate {}: about {} ({}) in {}",
+                history(subject),
                 many(survey.source_rows),
                 bytes(survey.source_bytes),
                 count(chunks, "chunk")
             ),
             Some(scope) => format!(
-                "aggregate what was received before the cut for {}: about {} of {} have to be read",
+                "aggregate {} for {}: about {} of {} have to be read",
+                history(subject),
                 scope.asked,
                 many(survey.scope_rows.unwrap_or(survey.source_rows)),
                 thousands(survey.source_rows)
@@ -106,6 +115,14 @@ pub fn survey(survey: &Survey, options: &Options, target: &str, database: &str) 
     text
 }
 
+fn history(subject: &Subject) -> &'static str {
+    if subject.stopped() {
+        "what is there"
+    } else {
+        "what was received before the cut"
+    }
+}
+
 fn many(rows: u64) -> String {
     count(usize::try_from(rows).unwrap_or(usize::MAX), "row")
 }
@@ -124,6 +141,7 @@ struct SurveyJson<'a> {
     way: &'static str,
     source: &'a str,
     received_at: &'a str,
+    writers_stopped: bool,
     only: Option<&'a str>,
     only_rows: Option<u64>,
     old_state: &'a str,
@@ -151,6 +169,7 @@ pub fn survey_json(survey: &Survey, options: &Options, target: &str, database: &
         way: "shadow",
         source: &subject.source,
         received_at: &subject.received_at,
+        writers_stopped: subject.stopped(),
         only: subject.scope.as_ref().map(|it| it.condition.as_str()),
         only_rows: survey.scope_rows,
         old_state: &subject.old.state,
@@ -190,7 +209,12 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                         .as_ref()
                         .map_or_else(String::new, |scope| format!(", for {}", scope.asked))
                 ),
+                Fact::Cut { .. } if subject.stopped() => return None,
                 Fact::Cut { at } => format!("  cut at {}", moment(*at)),
+                Fact::Captured if subject.stopped() => format!(
+                    "  nobody writes into `{}`; what comes in from then on feeds both sides",
+                    subject.source
+                ),
                 Fact::Captured => "  what comes in from then on feeds both sides".to_owned(),
                 Fact::Complete => "  everything from before is there".to_owned(),
                 Fact::Frozen { .. } => format!("  {} is looked at as it is", subject.old.state),
@@ -216,6 +240,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                     many(*rows),
                     count(chunks.len(), "chunk")
                 ),
+                Fact::Again if subject.stopped() => "  history has to be begun again".to_owned(),
                 Fact::Again => {
                     "  the server was restarted while a chunk was moved: history is begun again"
                         .to_owned()
@@ -237,6 +262,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                 Fact::Finishing => format!("  letting {} go", subject.old.state),
                 Fact::Aborting => format!("  letting {} go", subject.new.state),
                 Fact::Renewed { .. }
+                | Fact::Still { .. }
                 | Fact::Staged { .. }
                 | Fact::Moved { .. }
                 | Fact::Finished
