@@ -200,8 +200,8 @@ async fn rebuild(client: &Client, only: Option<Only>) -> Took {
     let memory = watch.await.unwrap();
     run(client, &Task::Finish, &options, &mut |_| {}).await;
     Took {
-        history: at[1] - at[0],
-        compared: at[2] - at[1],
+        history: at[1].saturating_sub(at[0]),
+        compared: at[2].saturating_sub(at[1]),
         all,
         memory,
     }
