@@ -585,9 +585,13 @@ fn what_only_a_server_can_do_stops_nothing() {
         "CREATE TABLE queue (id String) ENGINE = Kafka('b:9092', 't', 'g', 'JSONEachRow');\nCREATE TABLE far AS events ENGINE = Distributed('nowhere', currentDatabase(), 'events');\nCREATE DATABASE other;\nCREATE TABLE other.`a.b` (id String) ENGINE = Memory;\nCREATE VIEW elsewhere AS SELECT id FROM other.`a.b`;\nGRANT SELECT ON events TO reader;\nOPTIMIZE TABLE events FINAL;",
         "DROP VIEW elsewhere;\nDROP TABLE other.`a.b`;\nDROP DATABASE other;\nDROP TABLE far;\nDROP TABLE queue;",
     );
+    sandbox.run(&["dump", "--write", "-q"]);
     let (exit, value) = json(&sandbox, &["check", "--format", "json"]);
     assert_eq!(exit, 0, "{value:#}");
     assert_eq!(codes(&value), ["hard-coded-database"], "{value:#}");
+    let current = &value["steps"][4];
+    assert_eq!(current["name"], "current");
+    assert_eq!(current["what"], "6 objects, compared as text: far");
 }
 
 #[test]

@@ -148,6 +148,7 @@ struct Json<'a> {
 struct JsonStep<'a> {
     name: &'a str,
     state: &'a str,
+    what: &'a str,
 }
 
 /// For a program.
@@ -167,6 +168,7 @@ pub fn json_text(outcome: &Outcome, took: Duration) -> String {
                     Ending::Failed => "failed",
                     Ending::Skipped => "skipped",
                 },
+                what: &step.what,
             })
             .collect(),
         findings: diagnostics::json(&outcome.findings),
