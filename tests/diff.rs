@@ -706,6 +706,7 @@ fn a_changed_definition_is_written_as_a_rebuild() {
     -- migrate:rebuild
 
     -- Where there are rows, `apply` makes history by these statements, compares it, and lets readers change over; elsewhere it executes them.
+    -- In `-- migrate:up` they would take only what is inserted from then on.
 
     -- visits_v2: is new
     CREATE TABLE visits_v2

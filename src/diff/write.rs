@@ -43,7 +43,8 @@ pub fn migration(way: &Way, allowed: bool) -> String {
         let up = way.safe.is_empty() && way.late.is_empty();
         text = if up { String::new() } else { text + "\n" };
         text.push_str(
-            "-- migrate:rebuild\n\n-- Where there are rows, `apply` makes history by these statements, compares it, and lets readers change over; elsewhere it executes them.\n",
+            "-- migrate:rebuild\n\n-- Where there are rows, `apply` makes history by these statements, compares it, and lets readers change over; elsewhere it executes them.\n\
+             -- In `-- migrate:up` they would take only what is inserted from then on.\n",
         );
         for statement in &way.rebuild {
             active(&mut text, statement, true);
