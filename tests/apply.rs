@@ -35,7 +35,7 @@ async fn run(
 
 /// A schema directory with these migrations.
 fn migrations(files: &[(&str, &str)]) -> (Utf8TempDir, Migrations) {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::create_dir(dir.path().join("migrations")).unwrap();
     for (name, text) in files {
         fs_err::write(dir.path().join("migrations").join(name), text).unwrap();

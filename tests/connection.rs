@@ -70,7 +70,7 @@ async fn tls() -> (u16, Utf8TempDir) {
             });
         }
     });
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::write(dir.path().join("ca.pem"), authority.pem()).unwrap();
     (port, dir)
 }

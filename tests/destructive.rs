@@ -29,7 +29,7 @@ DROP TABLE full;
 ";
 
 async fn filled(name: &str, up: &str) -> (Client, camino_tempfile::Utf8TempDir, Migrations) {
-    let dir = camino_tempfile::Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::create_dir(dir.path().join("migrations")).unwrap();
     fs_err::write(dir.path().join("migrations/0001_first.sql"), FIRST).unwrap();
     let client = database(name).await;
@@ -251,7 +251,7 @@ async fn the_option_allows_what_no_file_does() {
 
 #[tokio::test]
 async fn a_fresh_target_loses_nothing_and_needs_no_word() {
-    let dir = camino_tempfile::Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::create_dir(dir.path().join("migrations")).unwrap();
     fs_err::write(dir.path().join("migrations/0001_first.sql"), FIRST).unwrap();
     fs_err::write(

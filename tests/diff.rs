@@ -6,7 +6,6 @@ mod support;
 
 use std::fmt::Write as _;
 
-use camino_tempfile::Utf8TempDir;
 use housewright::clickhouse::Client;
 use housewright::diff::Statement;
 use housewright::drift::{Bench, Error, Outcome, Step, declared, lead};
@@ -26,7 +25,7 @@ async fn engine() -> (Client, Handle) {
 
 /// What leads from statements to statements; each of the latter is a file.
 async fn leads(bench: &Bench, from: &[String], to: &[String]) -> Result<Outcome, Error> {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     for (number, text) in to.iter().enumerate() {
         fs_err::write(dir.path().join(format!("{number}.sql")), text).unwrap();
     }

@@ -4,7 +4,6 @@
 
 mod support;
 
-use camino_tempfile::Utf8TempDir;
 use housewright::catalog::{Definitions, Masking, canonical};
 use housewright::clickhouse::Client;
 use housewright::config::Server;
@@ -131,7 +130,7 @@ async fn files_are_written_compared_and_removed() {
     with_engine(async |engine| {
         let bench = Bench::new(&engine, "home").await.unwrap();
         let state = bench.replay(&Step::of_text(OBJECTS)).await.unwrap();
-        let dir = Utf8TempDir::new().unwrap();
+        let dir = support::directory();
         let current = dir.path().join("current");
         assert_eq!(write(&current, &state).unwrap().len(), 14);
         assert!(compare(&current, &state).unwrap().is_empty());

@@ -755,7 +755,7 @@ async fn what_would_reach_outside_the_database_is_refused() {
 
 #[tokio::test]
 async fn tables_come_with_the_request() {
-    let dir = camino_tempfile::Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     let path = dir.path().join("ids.csv");
     fs_err::write(&path, "1,a\n2,\"b\n\nc\"\n").unwrap();
     let file = format!("ids=@{path}");

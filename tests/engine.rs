@@ -9,7 +9,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use camino_tempfile::Utf8TempDir;
 use housewright::clickhouse::{Client, Query};
 use housewright::config::{Secret, Server};
 use housewright::engine::child::{Handle, Launch, endpoint_file, open};
@@ -259,7 +258,7 @@ async fn it_behaves_as_a_server_and_not_as_a_tool() {
 
 #[tokio::test]
 async fn two_commands_share_the_engine_of_one_directory_and_the_last_ends_it() {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     let path = dir.path().join("data");
     let first = open(&launch(Some(&path))).await.unwrap();
     let second = open(&launch(Some(&path))).await.unwrap();
@@ -298,7 +297,7 @@ async fn two_commands_share_the_engine_of_one_directory_and_the_last_ends_it() {
 
 #[tokio::test]
 async fn ten_at_once_on_a_fresh_directory_share_one_engine() {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     let path = dir.path().join("data");
     let opened = futures_util::future::join_all(
         (0..10).map(|_| async { open(&launch(Some(&path))).await.unwrap() }),
@@ -367,7 +366,7 @@ fn an_engine_whose_parent_is_killed_ends_and_its_throw_away_data_is_gone() {
 
 #[tokio::test]
 async fn serve_ends_in_order_on_ctrl_c_and_sigterm_and_keeps_its_data() {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     for (round, name) in ["-INT", "-TERM"].into_iter().enumerate() {
         let mut serve = Serve::start(&["--path", dir.path().as_str()]);
         let client = serve.client();
@@ -407,7 +406,7 @@ async fn serve_ends_in_order_on_ctrl_c_and_sigterm_and_keeps_its_data() {
 
 #[tokio::test]
 async fn serve_ends_in_order_before_it_is_ready_too() {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     let mut child = Command::new(program())
         .args(["serve", "--port", "0", "--seed", "100000000", "--path"])
         .arg(dir.path())
@@ -435,7 +434,7 @@ async fn serve_ends_in_order_before_it_is_ready_too() {
 
 #[tokio::test]
 async fn what_was_answered_survives_a_kill() {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     let mut serve = Serve::start(&["--path", dir.path().as_str()]);
     let client_of_killed = serve.client();
     execute(
@@ -518,7 +517,7 @@ fn serve_refuses_what_would_open_it_to_others() {
     let (code, said) = run(&["--password-env", "NOT_SET_ANYWHERE"]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("NOT_SET_ANYWHERE"));
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     let first = Serve::start(&["--path", dir.path().as_str()]);
     let (code, said) = run(&["--port", "0", "--path", dir.path().as_str()]);
     assert_eq!(code, Some(4), "{said}");
@@ -563,7 +562,7 @@ fn of_installations_at_once_one_fetches_and_all_find_the_library() {
         assert_eq!(fs_err::read_to_string(path).unwrap(), "the library");
         return;
     }
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     let at = |name: &str| dir.path().join(name);
     fs_err::create_dir_all(at("package")).unwrap();
     fs_err::write(at("package/libchdb.so"), "the library").unwrap();
@@ -609,7 +608,7 @@ fn a_password_of_any_characters_is_taken_however_it_is_given() {
     let key = "p@ss/w#rd%? x:'\"\\é€";
     let mut serve = Serve::with_key(key, &[]);
     let url = &serve.server.url;
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::create_dir(dir.path().join("migrations")).unwrap();
     let file = dir.path().join("password");
     fs_err::write(&file, format!("{key}\r\n")).unwrap();

@@ -7,7 +7,6 @@ mod support;
 use std::process::Output;
 
 use camino::Utf8Path;
-use camino_tempfile::Utf8TempDir;
 
 fn housewright(directory: &Utf8Path, args: &[&str]) -> Output {
     support::command(directory, args)
@@ -176,7 +175,7 @@ fn what_is_not_there_is_named() {
 
 #[test]
 fn what_a_rebuild_left_is_explained_by_the_name_that_the_schema_knows() {
-    let directory = Utf8TempDir::new().unwrap();
+    let directory = support::directory();
     fs_err::create_dir_all(directory.path().join("schema/migrations")).unwrap();
     let sql = "-- migrate:up
 CREATE TABLE state (id UInt64, n UInt64) ENGINE = MergeTree ORDER BY id SETTINGS index_granularity = 16;
@@ -208,7 +207,7 @@ RENAME TABLE state TO state__housewright_2;
 
 #[test]
 fn foreign_tables_are_explained_too() {
-    let directory = Utf8TempDir::new().unwrap();
+    let directory = support::directory();
     fs_err::create_dir_all(directory.path().join("schema/migrations")).unwrap();
     let sql = "-- migrate:up
 CREATE TABLE `a.b` (`c.d` UInt64 CODEC(Delta, ZSTD), day Date, who String, INDEX who_set who TYPE set(100) GRANULARITY 1)
@@ -288,7 +287,7 @@ CREATE TABLE a (b UInt8) ENGINE = Memory;
 
 #[test]
 fn what_is_called_fast_reads_little_and_what_scans_reads_all() {
-    let directory = Utf8TempDir::new().unwrap();
+    let directory = support::directory();
     for part in ["migrations", "queries"] {
         let to = directory.path().join("schema").join(part);
         fs_err::create_dir_all(&to).unwrap();

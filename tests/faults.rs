@@ -67,7 +67,7 @@ fn spoiling(spoiled: usize, fault: Fault) -> (Proxy, Server) {
 
 /// Statements that cannot be executed twice without being noticed: a name that is taken, a row too many.
 fn migrations() -> (Utf8TempDir, Migrations) {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::create_dir(dir.path().join("migrations")).unwrap();
     for (name, text) in [
         (

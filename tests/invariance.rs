@@ -13,7 +13,7 @@ const HITS: &str = "-- migrate:up\nCREATE TABLE hits (site String, at DateTime64
 
 /// A schema of `hits` and these statements.
 fn world(statements: &str) -> Utf8TempDir {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::create_dir_all(dir.path().join("schema/migrations")).unwrap();
     fs_err::write(
         dir.path().join("schema/migrations/0001_hits.sql"),

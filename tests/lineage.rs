@@ -128,7 +128,7 @@ CREATE MATERIALIZED VIEW refreshed REFRESH EVERY 1 YEAR (who String, n UInt64) E
 
 #[test]
 fn views_as_other_people_write_them() {
-    let directory = camino_tempfile::Utf8TempDir::new().unwrap();
+    let directory = support::directory();
     let schema = directory.path().join("schema");
     fs_err::create_dir_all(schema.join("migrations")).unwrap();
     fs_err::write(schema.join("migrations/0001_foreign.sql"), FOREIGN).unwrap();

@@ -11,7 +11,6 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use camino_tempfile::Utf8TempDir;
 use housewright::clickhouse::{Client, Query};
 use housewright::config::Server;
 use housewright::diagnostic::Diagnostic;
@@ -55,7 +54,7 @@ async fn on_each<T>(benches: &[Bench; 2], items: Vec<T>, work: impl AsyncFn(&Ben
 
 /// What is found in migrations, and the texts of these.
 async fn lint(bench: &Bench, sql: &str) -> (Vec<Diagnostic>, Migrations) {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::create_dir_all(dir.path().join("migrations")).unwrap();
     for (number, text) in (1..).zip(sql.split("-- next\n")) {
         let text = if text.contains("-- migrate:up") {

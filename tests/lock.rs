@@ -19,7 +19,7 @@ const PAST_THE_LEASE: Duration = Duration::from_secs(LEASE.as_secs() + 3);
 
 /// An engine of its own that has its locks in a Keeper.
 async fn engine_with(keeper: &Keeper) -> (Utf8TempDir, Handle, Client) {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     let path = dir.path().join("data");
     let config = path.join("clickhouse/housewright.d");
     fs_err::create_dir_all(&config).unwrap();

@@ -47,7 +47,7 @@ impl Sandbox {
     }
 
     fn of(schema: &str, cases: &[(&str, &str)]) -> Self {
-        let dir = Utf8TempDir::new().unwrap();
+        let dir = support::directory();
         let write = |name: &str, text: &str| {
             let path = dir.path().join(name);
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();

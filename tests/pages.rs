@@ -30,7 +30,7 @@ fn done(output: &Output) -> String {
 
 /// A copy of our schema directory.
 fn copy() -> Utf8TempDir {
-    let directory = Utf8TempDir::new().unwrap();
+    let directory = support::directory();
     for part in ["migrations", "queries", "docs"] {
         let to = directory.path().join("schema").join(part);
         fs_err::create_dir_all(&to).unwrap();

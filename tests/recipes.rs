@@ -415,7 +415,7 @@ fn what_an_analyst_gets_wrong_is_said() {
 
 #[test]
 fn a_recipe_that_is_not_one_is_shown_where_it_stands() {
-    let directory = camino_tempfile::Utf8TempDir::new().unwrap();
+    let directory = support::directory();
     let write = |name: &str, text: &str| {
         let path = directory.path().join(name);
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();

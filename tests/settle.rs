@@ -53,7 +53,7 @@ async fn run(client: &Client, migrations: &Migrations) -> Told {
 }
 
 fn migrations(text: &str) -> (Utf8TempDir, Migrations) {
-    let dir = Utf8TempDir::new().unwrap();
+    let dir = support::directory();
     fs_err::create_dir(dir.path().join("migrations")).unwrap();
     fs_err::write(dir.path().join("migrations/0001_all.sql"), text).unwrap();
     let migrations = Migrations::load(dir.path()).unwrap();

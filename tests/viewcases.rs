@@ -31,7 +31,7 @@ struct Sandbox {
 
 impl Sandbox {
     fn new(cases: &[(&str, &[u8])]) -> Self {
-        let dir = Utf8TempDir::new().unwrap();
+        let dir = support::directory();
         for directory in ["schema/migrations", "tests/views"] {
             fs_err::create_dir_all(dir.path().join(directory)).unwrap();
         }

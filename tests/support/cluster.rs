@@ -45,7 +45,7 @@ impl Cluster {
     /// Starts it, and waits until all answer.
     pub(crate) async fn start() -> Self {
         let keeper = Keeper::start();
-        let dir = Utf8TempDir::new().unwrap();
+        let dir = super::directory();
         let ports: Vec<(u16, u16, u16)> = (0..3)
             .map(|_| (free_port(), free_port(), free_port()))
             .collect();

@@ -28,7 +28,7 @@ impl Drop for Keeper {
 impl Keeper {
     /// Starts one, and waits until it answers.
     pub(crate) fn start() -> Self {
-        let dir = Utf8TempDir::new().unwrap();
+        let dir = super::directory();
         let port = free_port();
         fs_err::write(
             dir.path().join("zoo.cfg"),

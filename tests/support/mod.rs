@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use camino_tempfile::Utf8TempDir;
 use housewright::apply::Workbench;
 use housewright::clickhouse::{Client, Query, identifier};
 use housewright::config::{Environment, Server};
@@ -42,6 +43,17 @@ pub(crate) fn command(directory: &Utf8Path, args: &[&str]) -> Command {
         )
         .env("HOUSEWRIGHT_LIBCHDB", library());
     command
+}
+
+/// A new directory, in memory where there is much of it: the engine makes and removes many small files, which costs a disk more than the
+/// engine.
+pub(crate) fn directory() -> Utf8TempDir {
+    const MEMORY: &str = "/dev/shm";
+    const ROOM: u64 = 4 << 30;
+    let has_room = rustix::fs::statvfs(MEMORY)
+        .is_ok_and(|there| there.f_bavail.saturating_mul(there.f_frsize) >= ROOM);
+    let memory = has_room.then(|| Utf8TempDir::new_in(MEMORY).ok()).flatten();
+    memory.unwrap_or_else(|| Utf8TempDir::new().unwrap())
 }
 
 /// The project's own schema directory.

@@ -21,7 +21,7 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        let dir = Utf8TempDir::new().unwrap();
+        let dir = super::directory();
         fs_err::create_dir_all(dir.path().join("schema/migrations")).unwrap();
         Self { dir }
     }
