@@ -106,7 +106,7 @@ async fn processes(handle: &Handle) {
     let ours = |args: &[&str]| {
         let mut command = Command::new(program());
         command.args(args).arg("--quiet").current_dir(dir.path());
-        command.env("HOUSEWRIGHT_PASSWORD", password(handle));
+        command.env("HOUSEWRIGHT_PASSWORD", password(server));
         command
     };
     let home = pypi();
@@ -118,9 +118,9 @@ async fn processes(handle: &Handle) {
     let connects = [
         ["--driver", "clickhouse-connect"],
         ["--db-host", "127.0.0.1"],
-        ["--db-port", port(handle)],
+        ["--db-port", port(server)],
         ["--db-user", &server.user],
-        ["--db-password", password(handle)],
+        ["--db-password", password(server)],
         ["--db-name", "live"],
     ]
     .concat();

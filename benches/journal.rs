@@ -1,9 +1,10 @@
 //! What the bookkeeping costs: journal and lock for each statement, `status` of many applied migrations, and `apply` of as many beside the
 //! other tools that can run here.
 //!
-//! `cargo bench --bench journal`. The bare statements and every tool get the same files and the same endpoint, one after the other, several
+//! `cargo bench --bench journal`. The bare statements and every tool get the same files and the same server, one after the other, several
 //! rounds; the median counts. `MIGRATIONS=1000` and `ROUNDS=3` may be said otherwise; `PEERS=0` leaves the others out, which come from
-//! `PyPI` and npm. dbmate is not among them: it asks for blocks of a protocol version that the embedded engine's endpoint does not know.
+//! `PyPI` and npm. dbmate speaks the native protocol, which the embedded engine's endpoint does not: where Debian's `clickhouse-server`
+//! (18.16) is installed, the bare statements, housewright and dbmate are compared on one of those as well.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,16 +13,15 @@
 
 mod common;
 
-use std::process::Command;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
-use common::{
-    database, engine, execute, installed, line, ms, number, password, port, program, pypi, run,
-};
-use housewright::clickhouse::Client;
-use housewright::engine::child::Handle;
+use common::{engine, execute, installed, line, ms, number, password, port, program, pypi, run};
+use housewright::clickhouse::{Client, Query};
+use housewright::config::Server;
 
 /// The migrations, as each tool wants them.
 struct Files {
@@ -55,15 +55,11 @@ impl Files {
     }
 }
 
-fn housewright(files: &Files, handle: &Handle, database: &str, args: &[&str]) -> Duration {
-    let server = handle.server();
+fn housewright(files: &Files, server: &Server, database: &str, args: &[&str]) -> Duration {
     run(Command::new(program())
         .args(args)
         .args(["--quiet", "--url", &server.url, "--database", database])
-        .env(
-            "HOUSEWRIGHT_PASSWORD",
-            server.password.as_ref().unwrap().expose(),
-        )
+        .env("HOUSEWRIGHT_PASSWORD", password(server))
         .current_dir(files.dir.path()))
 }
 
@@ -71,31 +67,34 @@ fn housewright(files: &Files, handle: &Handle, database: &str, args: &[&str]) ->
 struct Peer {
     name: &'static str,
     home: Utf8PathBuf,
-    apply: fn(&Utf8Path, &Files, &Handle, &str) -> Command,
+    apply: fn(&Utf8Path, &Files, &Server, &str) -> Command,
 }
 
+fn npm(home: &Utf8Path, package: &str) {
+    fs_err::write(home.join("package.json"), "{\"private\":true}\n").unwrap();
+    run(Command::new("npm")
+        .args(["install", "--silent", "--no-audit", "--no-fund", package])
+        .current_dir(home));
+}
+
+/// Those that speak HTTP.
 fn peers() -> Vec<Peer> {
     let node = installed("bench-npm", |home| {
-        fs_err::write(home.join("package.json"), "{\"private\":true}\n").unwrap();
-        run(Command::new("npm")
-            .args(["install", "--silent", "--no-audit", "--no-fund"])
-            .arg("clickhouse-migrations@1.4.0")
-            .current_dir(home));
+        npm(home, "clickhouse-migrations@1.4.0");
     });
     let python = pypi();
     vec![
         Peer {
             name: "clickhouse-migrations 1.4.0 (npm)",
             home: node,
-            apply: |home, files, handle, database| {
-                let server = handle.server();
+            apply: |home, files, server, database| {
                 let mut command =
                     Command::new(home.join("node_modules/.bin/clickhouse-migrations"));
                 command.args([
                     "migrate",
                     &format!("--host={}", server.url.trim_end_matches('/')),
                     &format!("--user={}", server.user),
-                    &format!("--password={}", password(handle)),
+                    &format!("--password={}", password(server)),
                     &format!("--db={database}"),
                     &format!("--migrations-home={}", files.dir.path().join("plain")),
                 ]);
@@ -105,14 +104,13 @@ fn peers() -> Vec<Peer> {
         Peer {
             name: "clickhouse-migrations 0.16.0 (PyPI)",
             home: python,
-            apply: |home, files, handle, database| {
-                let server = handle.server();
+            apply: |home, files, server, database| {
                 let mut command = Command::new(home.join("bin/clickhouse-migrations"));
                 command
                     .args(["migrate", "--driver", "clickhouse-connect"])
-                    .args(["--db-host", "127.0.0.1", "--db-port", port(handle)])
+                    .args(["--db-host", "127.0.0.1", "--db-port", port(server)])
                     .args(["--db-user", &server.user])
-                    .args(["--db-password", password(handle)])
+                    .args(["--db-password", password(server)])
                     .args(["--db-name", database, "--no-create-db-if-not-exists"])
                     .arg("--migrations-dir")
                     .arg(files.dir.path().join("plain"));
@@ -120,6 +118,101 @@ fn peers() -> Vec<Peer> {
             },
         },
     ]
+}
+
+/// The one that speaks the native protocol; its port is in its server's name.
+fn dbmate() -> Peer {
+    Peer {
+        name: "dbmate 2.36.0 (npm)",
+        home: installed("bench-dbmate", |home| npm(home, "dbmate@2.36.0")),
+        apply: |home, files, server, database| {
+            let native = server.name.as_deref().unwrap();
+            let mut command = Command::new(home.join("node_modules/.bin/dbmate"));
+            command
+                .args(["--no-dump-schema", "--url"])
+                .arg(format!(
+                    "clickhouse://{}@127.0.0.1:{native}/{database}",
+                    server.user
+                ))
+                .arg("--migrations-dir")
+                .arg(files.dir.path().join("schema/migrations"))
+                .arg("up");
+            command
+        },
+    }
+}
+
+/// Debian's server, on loopback ports; it ends with this value.
+struct Old {
+    process: Child,
+    server: Server,
+    _dir: Utf8TempDir,
+}
+
+impl Drop for Old {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Old {
+    const PROGRAM: &str = "/usr/sbin/clickhouse-server";
+
+    /// Starts it, and waits until it answers; `None` where it is not installed.
+    async fn start() -> Option<Self> {
+        if !Utf8Path::new(Self::PROGRAM).exists() {
+            return None;
+        }
+        let dir = Utf8TempDir::new().unwrap();
+        let home = dir.path();
+        for part in ["data", "tmp", "format"] {
+            fs_err::create_dir_all(home.join(part)).unwrap();
+        }
+        let [http, native, replicas] = [(); 3].map(|()| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        });
+        let users = "<yandex><profiles><default/></profiles><users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default></users><quotas><default/></quotas></yandex>";
+        fs_err::write(home.join("users.xml"), users).unwrap();
+        let config = home.join("config.xml");
+        let text = format!(
+            "<yandex><logger><level>warning</level><log>{home}/log</log></logger><http_port>{http}</http_port><tcp_port>{native}</tcp_port>\
+             <interserver_http_port>{replicas}</interserver_http_port><listen_host>127.0.0.1</listen_host><path>{home}/data/</path>\
+             <tmp_path>{home}/tmp/</tmp_path><format_schema_path>{home}/format/</format_schema_path><users_config>{home}/users.xml</users_config>\
+             <default_profile>default</default_profile><default_database>default</default_database><mark_cache_size>67108864</mark_cache_size>\
+             <timezone>UTC</timezone></yandex>"
+        );
+        fs_err::write(&config, text).unwrap();
+        let process = Command::new(Self::PROGRAM)
+            .arg(format!("--config-file={config}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let old = Self {
+            process,
+            server: Server {
+                name: Some(native.to_string()),
+                url: format!("http://127.0.0.1:{http}"),
+                user: "default".to_owned(),
+                password: None,
+                ca_file: None,
+                cluster: None,
+            },
+            _dir: dir,
+        };
+        let client = Client::new(&old.server, "default").unwrap();
+        while client
+            .execute(&Query::new("SELECT 1 FORMAT Null"))
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Some(old)
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -135,37 +228,33 @@ async fn bare(client: &Client, files: &Files) -> Duration {
     begun.elapsed()
 }
 
-#[tokio::main]
-async fn main() {
-    let (migrations, rounds) = (number("MIGRATIONS", 1000), number("ROUNDS", 3));
-    let files = Files::new(migrations);
-    let peers = if number("PEERS", 1) == 1 {
-        peers()
-    } else {
-        Vec::new()
-    };
-    let handle = engine().await;
-    housewright(&files, &handle, "default", &["repair"]);
+/// Every tool on one server, in turns.
+async fn compare(title: &str, server: &Server, files: &Files, rounds: u64, peers: &[Peer]) {
+    let root = Client::new(server, "default").unwrap();
     let (mut plain, mut ours, mut status, mut idle) = (vec![], vec![], vec![], vec![]);
     let mut theirs: Vec<Vec<Duration>> = peers.iter().map(|_| vec![]).collect();
     for round in 0..rounds {
-        let client = database(&handle, &format!("bare_{round}")).await;
-        plain.push(bare(&client, &files).await);
-        drop_database(&client).await;
-        let name = format!("ours_{round}");
-        let client = database(&handle, &name).await;
-        ours.push(housewright(&files, &handle, &name, &["apply"]));
-        status.push(housewright(&files, &handle, &name, &["status"]));
-        idle.push(housewright(&files, &handle, &name, &["apply"]));
-        drop_database(&client).await;
+        let name = format!("bench_{round}");
+        let (make, remove) = (
+            format!("CREATE DATABASE {name}"),
+            format!("DROP DATABASE {name}"),
+        );
+        execute(&root, &make).await;
+        plain.push(bare(&root.in_database(&name), files).await);
+        execute(&root, &remove).await;
+
+        execute(&root, &make).await;
+        ours.push(housewright(files, server, &name, &["apply"]));
+        status.push(housewright(files, server, &name, &["status"]));
+        idle.push(housewright(files, server, &name, &["apply"]));
+        execute(&root, &remove).await;
+
         for (peer, times) in peers.iter().zip(&mut theirs) {
-            let name = format!("theirs_{round}");
-            let client = database(&handle, &name).await;
-            times.push(run(&mut (peer.apply)(&peer.home, &files, &handle, &name)));
-            drop_database(&client).await;
+            execute(&root, &make).await;
+            times.push(run(&mut (peer.apply)(&peer.home, files, server, &name)));
+            execute(&root, &remove).await;
         }
     }
-    handle.end().await;
     let unit = median(plain).as_secs_f64();
     let say = |what: &str, times: Vec<Duration>| {
         let took = median(times);
@@ -174,8 +263,12 @@ async fn main() {
             &format!("{:.0} ms  {:.2}", ms(took), took.as_secs_f64() / unit),
         );
     };
+    line(title, "");
     line(
-        &format!("{migrations} bare statements (median of {rounds})"),
+        &format!(
+            "{} bare statements (median of {rounds})",
+            files.statements.len()
+        ),
         &format!("{:.0} ms  1.00", unit * 1000.0),
     );
     say("apply: judged, locked, journalled, as a process", ours);
@@ -186,11 +279,23 @@ async fn main() {
     say("apply, nothing to do", idle);
 }
 
-async fn drop_database(client: &Client) {
-    let name = client.database().to_owned();
-    execute(
-        &client.in_database("default"),
-        &format!("DROP DATABASE {name}"),
-    )
-    .await;
+#[tokio::main]
+async fn main() {
+    let (migrations, rounds) = (number("MIGRATIONS", 1000), number("ROUNDS", 3));
+    let with_peers = number("PEERS", 1) == 1;
+    let files = Files::new(migrations);
+    let handle = engine().await;
+    let server = handle.server();
+    housewright(&files, server, "default", &["repair"]);
+    let peers = if with_peers { peers() } else { Vec::new() };
+    compare("the embedded engine", server, &files, rounds, &peers).await;
+    handle.end().await;
+    if let Some(old) = Old::start().await {
+        let peers = if with_peers {
+            vec![dbmate()]
+        } else {
+            Vec::new()
+        };
+        compare("ClickHouse 18.16", &old.server, &files, rounds, &peers).await;
+    }
 }

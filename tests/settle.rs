@@ -16,6 +16,7 @@ use housewright::migration::Migrations;
 use housewright::plan::Options;
 use support::proxy::{Fate, Proxy};
 use support::{bench, database, engine, everything, execute, owner, table, through};
+use test_case::test_case;
 
 struct Told {
     outcome: Result<Outcome, FailureKind>,
@@ -60,52 +61,46 @@ fn migrations(text: &str) -> (Utf8TempDir, Migrations) {
     (dir, migrations)
 }
 
-/// Every statement breaks off once, in the one pass before its effect and in the other after it.
+/// Every statement breaks off once: before its effect, or after it.
+#[test_case(Fate::CutBefore)]
+#[test_case(Fate::CutAfter)]
 #[tokio::test]
-async fn every_statement_is_settled_with_and_without_its_effect() {
+async fn every_statement_is_settled_with_and_without_its_effect(fate: Fate) {
     let (_dir, migrations) = migrations(include_str!("support/kinds.sql"));
-    let undisturbed = database("settle_undisturbed").await;
+    let undisturbed = database(&format!("settle_undisturbed_{fate:?}")).await;
     run(&undisturbed, &migrations).await.outcome.unwrap();
     let wanted = everything(&undisturbed).await;
     let statements = &migrations.iter().next().unwrap().up;
     let mut report = String::new();
-    for fate in [Fate::CutBefore, Fate::CutAfter] {
-        let _ = writeln!(report, "{fate:?}");
-        let client = database("settle_disturbed").await;
-        for (statement, number) in statements.iter().zip(1..) {
-            let proxy = Proxy::start(&engine().url, move |request| match request.query_id() {
-                Some(id) if id.ends_with(&format!("-0001-{number}")) => fate,
-                _ => Fate::Pass,
-            });
-            let broken = run(&through(&proxy, "settle_disturbed"), &migrations).await;
-            let sql = statement.sql();
-            if number > 1 {
-                let [(done, how)] = broken.settled.as_slice() else {
-                    panic!("{sql}: {:?} {:?}", broken.settled, broken.outcome)
-                };
-                let said = if *done { "done" } else { "executed again" };
-                let _ = writeln!(report, "       {said}: {how}");
-            }
-            assert!(
-                matches!(broken.outcome, Err(FailureKind::InDoubt { .. })),
-                "{sql}: {:?}",
-                broken.outcome
-            );
-            let _ = writeln!(report, "{}", sql.lines().next().unwrap());
+    let name = format!("settle_{fate:?}");
+    let client = database(&name).await;
+    for (statement, number) in statements.iter().zip(1..) {
+        let proxy = Proxy::start(&engine().url, move |request| match request.query_id() {
+            Some(id) if id.ends_with(&format!("-0001-{number}")) => fate,
+            _ => Fate::Pass,
+        });
+        let broken = run(&through(&proxy, &name), &migrations).await;
+        let sql = statement.sql();
+        if number > 1 {
+            let [(done, how)] = broken.settled.as_slice() else {
+                panic!("{sql}: {:?} {:?}", broken.settled, broken.outcome)
+            };
+            let said = if *done { "done" } else { "executed again" };
+            let _ = writeln!(report, "       {said}: {how}");
         }
-        let resumed = run(&client, &migrations).await;
-        resumed.outcome.unwrap();
-        assert_eq!(everything(&client).await, wanted, "{fate:?}");
         assert!(
-            run(&client, &migrations)
-                .await
-                .outcome
-                .unwrap()
-                .executed
-                .is_empty()
+            matches!(broken.outcome, Err(FailureKind::InDoubt { .. })),
+            "{sql}: {:?}",
+            broken.outcome
         );
+        let _ = writeln!(report, "{}", sql.lines().next().unwrap());
     }
-    insta::assert_snapshot!(report);
+    let resumed = run(&client, &migrations).await;
+    resumed.outcome.unwrap();
+    assert_eq!(everything(&client).await, wanted);
+    let nothing = run(&client, &migrations).await.outcome.unwrap();
+    assert!(nothing.executed.is_empty());
+    insta::assert_snapshot!(format!("every_statement_{fate:?}"), report);
 }
 
 /// A server that ends within `OR REPLACE` leaves the new object, or the old one, under a name of its own making.

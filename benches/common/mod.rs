@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use housewright::clickhouse::{Client, Query};
-use housewright::config::Environment;
+use housewright::config::{Environment, Server};
 use housewright::engine::child::{Handle, Launch, open};
 use housewright::engine::install::{Places, ensure};
 use housewright::journal::Owner;
@@ -156,11 +156,14 @@ pub(crate) fn pypi() -> Utf8PathBuf {
     })
 }
 
-pub(crate) fn password(handle: &Handle) -> &str {
-    handle.server().password.as_ref().unwrap().expose()
+pub(crate) fn password(server: &Server) -> &str {
+    server
+        .password
+        .as_ref()
+        .map_or("", |password| password.expose())
 }
 
-pub(crate) fn port(handle: &Handle) -> &str {
-    let url = handle.server().url.trim_end_matches('/');
+pub(crate) fn port(server: &Server) -> &str {
+    let url = server.url.trim_end_matches('/');
     url.rsplit(':').next().unwrap()
 }

@@ -48,12 +48,18 @@ pub(crate) fn command(directory: &Utf8Path, args: &[&str]) -> Command {
 /// A new directory, in memory where there is much of it: the engine makes and removes many small files, which costs a disk more than the
 /// engine.
 pub(crate) fn directory() -> Utf8TempDir {
+    new_directory("housewright-test-")
+}
+
+fn new_directory(prefix: &str) -> Utf8TempDir {
     const MEMORY: &str = "/dev/shm";
     const ROOM: u64 = 4 << 30;
+    let mut named = camino_tempfile::Builder::new();
+    named.prefix(prefix);
     let has_room = rustix::fs::statvfs(MEMORY)
         .is_ok_and(|there| there.f_bavail.saturating_mul(there.f_frsize) >= ROOM);
-    let memory = has_room.then(|| Utf8TempDir::new_in(MEMORY).ok()).flatten();
-    memory.unwrap_or_else(|| Utf8TempDir::new().unwrap())
+    let memory = has_room.then(|| named.tempdir_in(MEMORY).ok()).flatten();
+    memory.unwrap_or_else(|| named.tempdir().unwrap())
 }
 
 /// The project's own schema directory.
@@ -108,28 +114,24 @@ pub(crate) async fn database_with_schema(name: &str) -> Client {
     client
 }
 
-/// How a run comes by an engine on which it compares definitions: one for all runs of this test binary.
+/// How a run comes by an engine on which it compares definitions: one for each test, since it belongs to one run at a time.
 pub(crate) fn bench() -> Workbench<'static> {
-    static BENCH: OnceLock<(tokio::runtime::Runtime, Handle, Utf8PathBuf)> = OnceLock::new();
-    let launch = |path: &Utf8Path| Launch {
-        program: program().to_owned(),
-        library: library(),
-        path: Some(path.to_owned()),
-    };
-    BENCH.get_or_init(|| {
-        let path = Utf8Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("bench-{}", env!("CARGO_CRATE_NAME")));
-        let (runtime, handle) = kept(launch(&path));
-        (runtime, handle, path)
-    });
-    Workbench(&|| {
-        let path = BENCH.get().map(|(_, _, path)| path).unwrap();
-        Ok(Launch {
+    thread_local! {
+        static PATH: Utf8PathBuf = {
+            // Its name is one that the engines to come look after.
+            let path = new_directory("housewright-engine-").keep();
+            Box::leak(Box::new(kept(on_the_bench(&path))));
+            path
+        };
+    }
+    fn on_the_bench(path: &Utf8Path) -> Launch {
+        Launch {
             program: program().to_owned(),
             library: library(),
-            path: Some(path.clone()),
-        })
-    })
+            path: Some(path.to_owned()),
+        }
+    }
+    Workbench(&|| Ok(PATH.with(|path| on_the_bench(path))))
 }
 
 /// Another engine than that of the other tests: what is done to its system tables is nobody else's business.

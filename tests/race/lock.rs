@@ -1,19 +1,15 @@
 //! The lock: whose it is, who inherits it, and that a run that lost it stops. As a table, and as a row in a real `ZooKeeper`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
-mod support;
-
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::keeper::Keeper;
+use crate::support::sandbox::{Sandbox, snapshot};
+use crate::support::{self, database, engine, execute, owner, table};
 use camino_tempfile::Utf8TempDir;
 use housewright::clickhouse::{Client, Query};
 use housewright::engine::child::{Handle, Launch, open};
 use housewright::journal::{self, LEASE, Lock, LockError};
-use support::keeper::Keeper;
-use support::sandbox::{Sandbox, snapshot};
-use support::{database, engine, execute, owner, table};
 
 const PAST_THE_LEASE: Duration = Duration::from_secs(LEASE.as_secs() + 3);
 
@@ -216,7 +212,7 @@ async fn a_run_whose_network_was_cut_past_its_lease_stops_before_its_next_statem
     use std::sync::Mutex;
     use std::time::Instant;
 
-    use support::proxy::{Fate, Proxy};
+    use crate::support::proxy::{Fate, Proxy};
     let direct = database("lock_cut").await;
     let sandbox = Sandbox::new();
     sandbox.migration("0001_slow.sql", "-- migrate:up\nCREATE TABLE t (i UInt8) ENGINE = MergeTree ORDER BY i;\nINSERT INTO t SELECT 2;\nINSERT INTO t SELECT 3;\n-- migrate:down\nDROP TABLE t;\n");

@@ -1,9 +1,12 @@
 //! Sixteen `apply` at once on one database: each statement is executed once, the others say who is at work, or wait and find nothing to do.
+//! And the lock by which they do it.
 //!
 //! Two rounds of each kind here; fifty with `HOUSEWRIGHT_FULL=1`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod lock;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::process::Stdio;
