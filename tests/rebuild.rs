@@ -319,8 +319,8 @@ async fn one_insert(client: &Client, number: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_of_a_dead_run_that_arrives_when_another_has_gone_on_does_no_harm() {
     const NAME: &str = "rebuild_late";
-    const BEGIN: [&str; 6] = ["rebuild", "sessions", "--lead", "0", "--chunk-rows", "200"];
-    const RESUME: [&str; 6] = ["rebuild", "--resume", "--lead", "0", "--chunk-rows", "200"];
+    const BEGIN: [&str; 6] = ["rebuild", "sessions", "--lead", "0", "--chunk-rows", "400"];
+    const RESUME: [&str; 6] = ["rebuild", "--resume", "--lead", "0", "--chunk-rows", "400"];
     let client = database_with_schema(NAME).await;
     seed(&client, 300).await;
     let before = done(NAME, &["dump"]);
@@ -506,7 +506,8 @@ async fn what_differs_is_not_swapped_in() {
         "INSERT INTO sessions_v1__housewright_2 (project_id, session_id, anonymous_id, started_at, ended_at, event_count, pageview_count, user, entry) SELECT project_id, session_id, anonymous_id, started_at, ended_at, 1, 0, user, entry FROM sessions_v1__housewright_2 FINAL WHERE session_id = 'long'",
     )
     .await;
-    let output = run(NAME, &["rebuild", "--resume"]);
+    // In several slices of the keys, of which one has it.
+    let output = run(NAME, &["rebuild", "--resume", "--chunk-rows", "300"]);
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(String::from_utf8_lossy(&output.stderr), @"
     error[parity]: 1 row of `sessions_v1__housewright_2` differs from a recomputation from `events`; readers were not swapped

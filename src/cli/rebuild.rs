@@ -62,7 +62,7 @@ pub(crate) struct Args {
     /// same stop the rebuild before the swap
     #[arg(long, conflicts_with = "received_at")]
     writers_stopped: bool,
-    /// Rows of the source that are aggregated at once
+    /// Rows of the source that are aggregated at once, and about as many that are compared
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     chunk_rows: u64,
     /// Seconds from now to the cut; more if INSERTs take longer

@@ -41,6 +41,15 @@ pub(super) struct Comparison {
     pub(super) left_out: Vec<String>,
 }
 
+/// Which keys are compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of<'a> {
+    /// The number of a slice, from 0, and how many there are: about that part of all. The server filters before it aggregates.
+    Slice(u64, u64),
+    /// Those whose numbers a query gives.
+    Keys(&'a str),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) name: String,
@@ -110,7 +119,7 @@ impl Comparison {
     }
 
     /// The rows of one side: the columns that are compared, each cast to one type.
-    fn side(&self, number: u8, from: &str, only: Option<&str>) -> String {
+    fn side(&self, number: u8, from: &str, of: &Of<'_>) -> String {
         let columns: Vec<String> = self
             .keys
             .iter()
@@ -124,9 +133,11 @@ impl Comparison {
                 )
             })
             .collect();
-        let only = only.map_or_else(String::new, |only| {
-            format!(" WHERE {} IN ({only})", self.key_hash())
-        });
+        let only = match of {
+            Of::Slice(_, 1) => String::new(),
+            Of::Slice(number, of) => format!(" WHERE {} % {of} = {number}", self.key_hash()),
+            Of::Keys(keys) => format!(" WHERE {} IN ({keys})", self.key_hash()),
+        };
         format!(
             "SELECT toUInt8({number}) AS _side, * FROM (SELECT {} FROM {from} AS s){only}",
             columns.join(", ")
@@ -134,7 +145,7 @@ impl Comparison {
     }
 
     /// One row a key: its number as `kh`, whether the sides differ as `differs`, and with `shown` both sides of the values as text.
-    fn compared(&self, raw: &str, state: &str, only: Option<&str>, shown: bool) -> String {
+    fn compared(&self, raw: &str, state: &str, of: &Of<'_>, shown: bool) -> String {
         let mut differs = vec![
             "countIf(_side = 1) = 0".to_owned(),
             "countIf(_side = 2) = 0".to_owned(),
@@ -179,19 +190,19 @@ impl Comparison {
         format!(
             "SELECT {} FROM ({} UNION ALL {}) GROUP BY {}",
             columns.join(", "),
-            self.side(1, &format!("({raw})"), only),
-            self.side(2, state, only),
+            self.side(1, &format!("({raw})"), of),
+            self.side(2, state, of),
             self.key_list()
         )
     }
 
     /// Both sides of the state `state`, against the rows of `raw`: a row `(0, 0, n)` for the n keys that are the same, a row `(1, key, 1)` for
-    /// each that is not; of those keys only whose number is in `only`, a query or a list.
+    /// each that is not; of some of the keys only.
     #[must_use]
-    pub(super) fn query(&self, raw: &str, state: &str, only: Option<&str>) -> String {
+    pub(super) fn query(&self, raw: &str, state: &str, of: &Of<'_>) -> String {
         format!(
             "SELECT toUInt8(differs) AS wrong, if(differs, kh, 0) AS key, toUInt64(count()) AS n FROM ({}) GROUP BY wrong, key",
-            self.compared(raw, state, only, false)
+            self.compared(raw, state, of, false)
         )
     }
 
@@ -224,7 +235,7 @@ impl Comparison {
     pub(super) fn examples(&self, raw: &str, state: &str, only: &str) -> String {
         format!(
             "SELECT names, cells, raw_rows, state_rows FROM ({}) WHERE differs LIMIT 5",
-            self.compared(raw, state, Some(only), true)
+            self.compared(raw, state, &Of::Keys(only), true)
         )
     }
 }
