@@ -5,6 +5,7 @@
 mod support;
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -92,6 +93,8 @@ impl Serve {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // As a shell does it; of a group whose parent is in another session nobody is stopped by SIGTSTP.
+            .process_group(0)
             .spawn()
             .unwrap();
         let mut url = String::new();
