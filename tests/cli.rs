@@ -1367,6 +1367,45 @@ fn the_help_is_a_manual() {
       -h, --help
               Print help (see a summary with '-h')
 
+    How a rebuild is done:
+          --received-at <COLUMN>
+              The column of the source that the server fills with the time of the INSERT, and no client
+              sends [default: the MATERIALIZED one]
+
+          --writers-stopped
+              Nobody writes into the source until readers are swapped: for one without such a column. It
+              is looked at, and rows that come in all the same stop the rebuild before the swap
+
+          --chunk-rows <N>
+              Rows of the source that are aggregated at once, and about as many that are compared
+              
+              [default: 1000000]
+
+          --lead <SECONDS>
+              Seconds from now to the cut; more if INSERTs take longer
+              
+              [default: 3]
+
+          --patience <SECONDS>
+              Seconds to wait for INSERTs that began before
+              
+              [default: 600]
+
+          --max-rows-per-second <N>
+              Read no more rows of the source a second
+
+          --max-threads <N>
+              Threads of a chunk, and of the comparison
+
+          --max-memory <BYTES>
+              Bytes of memory of a chunk, and of the comparison; what needs more goes through the disk
+
+          --pause-file <FILE>
+              Begin no chunk while this file is there
+
+          --allow-shorter-history
+              What the source's TTL let go may go from the state too
+
     Global options:
           --schema <DIR>
               The schema directory [default: schema] [env: HOUSEWRIGHT_SCHEMA]

@@ -72,7 +72,14 @@ async fn effects(name: &str, up: &str) -> String {
     let (client, _dir, migrations) = filled(name, up).await;
     let journal = Journal::read(&client).await.unwrap();
     let mut plan = Plan::make(&migrations, &journal, Options::default());
-    weigh(&client, &mut plan, false).await.unwrap();
+    weigh(
+        &client,
+        &mut plan,
+        &housewright::rebuild::Options::default(),
+        false,
+    )
+    .await
+    .unwrap();
     let lines = plan.steps.iter().map(|step| {
         let effect = step.effect.as_ref().unwrap();
         let mut line = format!("{}\n    {}", step.sql, effect.class.label());

@@ -92,6 +92,7 @@ async fn what_was_rolled_back_is_no_drift_and_what_was_done_since_is() {
             basis: None,
             patience: std::time::Duration::ZERO,
             bench: None,
+            rebuilds: None,
         };
         let stop = std::sync::atomic::AtomicBool::new(false);
         perform(&client, work, &support::owner(), &stop, &mut |_| {})

@@ -85,6 +85,7 @@ async fn run(client: &Client, migrations: &Migrations, owner: &Owner) -> Result<
         basis: None,
         patience: Duration::ZERO,
         bench: Some(bench()),
+        rebuilds: None,
     };
     perform(client, work, owner, &AtomicBool::new(false), &mut |_| {}).await
 }

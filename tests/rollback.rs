@@ -21,6 +21,7 @@ async fn run(client: &Client, migrations: &Migrations, task: Task) -> Result<Out
         basis: None,
         patience: std::time::Duration::ZERO,
         bench: Some(bench()),
+        rebuilds: None,
     };
     perform(client, work, &owner(), &AtomicBool::new(false), &mut |_| {})
         .await
@@ -133,6 +134,7 @@ async fn stopped_after_any_statement_it_is_continued_and_ends_the_same() {
             basis: None,
             patience: std::time::Duration::ZERO,
             bench: Some(bench()),
+            rebuilds: None,
         };
         let outcome = perform(&client, work, &owner(), &stop, &mut |event| {
             if matches!(event, Event::Done { .. }) {

@@ -35,6 +35,7 @@ async fn run(client: &Client, migrations: &Migrations) -> Told {
         basis: None,
         patience: std::time::Duration::ZERO,
         bench: Some(bench()),
+        rebuilds: None,
     };
     let mut settled = Vec::new();
     let outcome = perform(

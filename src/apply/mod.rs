@@ -26,6 +26,7 @@ use crate::engine::child::Launch;
 use crate::journal::{Holder, Journal, Lock, LockError, Owner, holder};
 use crate::migration::Migrations;
 use crate::plan::{Basis, Doubt, Options, Plan, Reach, Step, deleted, unsettleable};
+use crate::rebuild;
 
 pub use crate::apply::judge::{Verdict, judge};
 use crate::apply::run::{Run, fact};
@@ -249,6 +250,7 @@ pub async fn apply(
         basis: None,
         patience: Duration::ZERO,
         bench: None,
+        rebuilds: None,
     };
     perform(client, work, owner, stop, events).await
 }
@@ -302,6 +304,8 @@ pub struct Work<'a> {
     pub patience: Duration,
     /// How to come by an engine of our own, on which definitions are compared if a statement is in doubt.
     pub bench: Option<Workbench<'a>>,
+    /// How sections that are rebuilds are carried out, if not as [`rebuild::Options::default`] says.
+    pub rebuilds: Option<&'a rebuild::Options>,
 }
 
 /// How to come by an embedded engine; called only if one is needed.
@@ -376,7 +380,7 @@ async fn run(
         if plan.steps.is_empty() && plan.doubts.is_empty() {
             return Ok(false);
         }
-        let mut run = Run::new(client, work.bench, &lock, owner, &journal).await?;
+        let mut run = Run::new(client, work, &lock, owner, &journal).await?;
         if !plan.doubts.is_empty() {
             run.settle(&journal, &plan.doubts, events).await?;
             plan = decide(client, work).await?.1;
@@ -444,7 +448,9 @@ async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), Fail
     if !plan.doubts.is_empty() || (plan.steps.is_empty() && work.basis.is_none()) {
         return Ok((journal, plan));
     }
-    weigh(client, &mut plan, work.task.allows_destruction()).await?;
+    let standard = rebuild::Options::default();
+    let rebuilds = work.rebuilds.unwrap_or(&standard);
+    weigh(client, &mut plan, rebuilds, work.task.allows_destruction()).await?;
     if !plan.refusals.is_empty() {
         return Err(FailureKind::Refused(Box::new(plan)));
     }
@@ -468,6 +474,7 @@ async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), Fail
 pub async fn weigh(
     client: &Client,
     plan: &mut Plan,
+    rebuilds: &rebuild::Options,
     allow_destructive: bool,
 ) -> Result<(), crate::clickhouse::Error> {
     let mut holdings = Holdings::read(client, &plan.databases()).await?;
@@ -480,7 +487,7 @@ pub async fn weigh(
     }
     plan.weigh(&holdings, allow_destructive);
     plan.respect(&Generations::read(&client.read_only()).await?);
-    section::weigh(client, plan).await?;
+    section::weigh(client, plan, rebuilds).await?;
     for (step, reason) in stage::foresee(client, &mut plan.steps).await? {
         plan.refusals.push(unsettleable(&step, &reason));
     }

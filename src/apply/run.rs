@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use crate::apply::section::{Section, of_one_section};
 use crate::apply::stage::Stage;
 use crate::apply::witness::{Key, Phase, Witness, look, tables};
-use crate::apply::{Event, FailureKind, Workbench, distributed, follow, stage};
+use crate::apply::{Event, FailureKind, Work, Workbench, distributed, follow, stage};
 use crate::catalog::Generations;
 use crate::clickhouse::{Client, Error, Query};
 use crate::journal::{Fact, Journal, Lock, LockError, Owner, State, Writer};
 use crate::plan::{Step, Trace, Traces};
+use crate::rebuild;
 use crate::sql::{Allowance, Kind};
 
 /// The settings that decide when a statement counts as done. Their defaults differ between releases, so they are always sent, as far
@@ -34,6 +35,7 @@ const SETTINGS: [(&str, &str); 6] = [
 pub(super) struct Run<'a> {
     pub(super) client: &'a Client,
     pub(super) bench: Option<Workbench<'a>>,
+    pub(super) rebuilds: rebuild::Options,
     pub(super) writer: Writer,
     pub(super) lock: &'a Lock,
     pub(super) owner: &'a Owner,
@@ -57,14 +59,15 @@ struct Ready {
 impl<'a> Run<'a> {
     pub(super) async fn new(
         client: &'a Client,
-        bench: Option<Workbench<'a>>,
+        work: Work<'a>,
         lock: &'a Lock,
         owner: &'a Owner,
         journal: &Journal,
     ) -> Result<Self, FailureKind> {
         Ok(Self {
             client,
-            bench,
+            bench: work.bench,
+            rebuilds: work.rebuilds.cloned().unwrap_or_default(),
             writer: Writer::open(client, journal).await?,
             lock,
             owner,

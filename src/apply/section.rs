@@ -42,7 +42,7 @@ impl Run<'_> {
         else {
             return Ok(Section::Plain);
         };
-        let options = Options::default();
+        let options = self.rebuilds.clone();
         let failed = |error| FailureKind::Rebuild {
             step: Box::new(step.clone()),
             error: Box::new(error),
@@ -175,7 +175,11 @@ pub(super) fn of_one_section(steps: &[Step]) -> impl Iterator<Item = &Step> {
 ///
 /// # Errors
 /// [`ClickHouseError`].
-pub(super) async fn weigh(client: &Client, plan: &mut Plan) -> Result<(), ClickHouseError> {
+pub(super) async fn weigh(
+    client: &Client,
+    plan: &mut Plan,
+    options: &Options,
+) -> Result<(), ClickHouseError> {
     let mut ways = Vec::new();
     let mut refusals = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
@@ -186,7 +190,7 @@ pub(super) async fn weigh(client: &Client, plan: &mut Plan) -> Result<(), ClickH
         else {
             continue;
         };
-        match rebuild::way(client, &section.change, &Options::default()).await {
+        match rebuild::way(client, &section.change, options).await {
             Ok(how) => ways.push(Way {
                 version: step.version,
                 first: step.number,

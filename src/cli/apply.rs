@@ -12,13 +12,14 @@ use crate::apply::{Event, FailureKind, Outcome, Task, Work, Workbench};
 use crate::cli::connect::{Connection, connect, launch, owner};
 use crate::cli::plan::{Selection, show};
 use crate::cli::printer::Printer;
+use crate::cli::rebuild::Manner;
 use crate::cli::{Context, Stop};
 use crate::clickhouse::Client;
 use crate::journal::LockError;
 use crate::migration::Migrations;
 use crate::plan::{Direction, title};
-use crate::report;
 use crate::report::plan::Written;
+use crate::{rebuild, report};
 
 /// Apply pending migrations: lock, execute, write down each step
 ///
@@ -37,16 +38,28 @@ pub(crate) struct Args {
     /// If another run has the lock, wait for it, at most so many seconds [default: until it ends]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "18446744073709551615")]
     wait: Option<u64>,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
+    let rebuilds = args.manner.options();
     if args.dry_run {
-        return show(Task::Apply(args.selection.options()), context).await;
+        return show(Task::Apply(args.selection.options()), &rebuilds, context).await;
     }
     let written = args.plan.as_deref().map(read).transpose()?;
     let connection = connect(context).await?;
     let patience = Duration::from_secs(args.wait.unwrap_or(0));
-    let result = perform(args.selection, written, patience, &connection, context).await;
+    let selection = args.selection;
+    let result = perform(
+        selection,
+        &rebuilds,
+        written,
+        patience,
+        &connection,
+        context,
+    )
+    .await;
     connection.end().await;
     result
 }
@@ -70,6 +83,7 @@ fn read(path: &Utf8Path) -> Result<Written, Stop> {
 
 async fn perform(
     selection: Selection,
+    rebuilds: &rebuild::Options,
     written: Option<Written>,
     patience: Duration,
     connection: &Connection,
@@ -100,6 +114,7 @@ async fn perform(
         basis: written.as_ref().map(|written| &written.basis),
         patience,
         bench: None,
+        rebuilds: Some(rebuilds),
     };
     let outcome = carry_out(work, connection, context).await?;
     if !migrations.sum_findings.is_empty() {
@@ -207,6 +222,7 @@ pub(crate) async fn apply_all(
         basis: None,
         patience: Duration::ZERO,
         bench: Some(Workbench(&bench)),
+        rebuilds: None,
     };
     let result = crate::apply::perform(client, work, &owner(context), &never, &mut |event| {
         show_event(printer, &event);

@@ -4,17 +4,20 @@ use std::process::ExitCode;
 
 use crate::apply::Task;
 use crate::cli::connect::connect;
+use crate::cli::rebuild::Manner;
 use crate::cli::{Context, Stop};
 use crate::journal::Journal;
 use crate::migration::Migrations;
 use crate::plan::Options;
-use crate::report;
+use crate::{rebuild, report};
 
 /// Show what `apply` would do, statement by statement; nothing is written anywhere
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 /// Which migrations.
@@ -42,11 +45,16 @@ impl Selection {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop> {
-    show(Task::Apply(args.selection.options()), context).await
+    let task = Task::Apply(args.selection.options());
+    show(task, &args.manner.options(), context).await
 }
 
 /// The plan, for `plan` and for `--dry-run` of `apply` and `rollback`.
-pub(crate) async fn show(task: Task, context: &Context) -> Result<ExitCode, Stop> {
+pub(crate) async fn show(
+    task: Task,
+    rebuilds: &rebuild::Options,
+    context: &Context,
+) -> Result<ExitCode, Stop> {
     let connection = connect(context).await?;
     let result = async {
         let migrations = Migrations::load(&connection.settings.schema)?;
@@ -58,7 +66,8 @@ pub(crate) async fn show(task: Task, context: &Context) -> Result<ExitCode, Stop
             refusals.extend(migrations.sum_findings.iter().cloned());
         }
         let verdicts = if refusals.is_empty() {
-            crate::apply::weigh(&connection.client, &mut plan, task.allows_destruction()).await?;
+            let allowed = task.allows_destruction();
+            crate::apply::weigh(&connection.client, &mut plan, rebuilds, allowed).await?;
             refusals.clone_from(&plan.refusals);
             crate::apply::judge(&connection.client, &plan.steps)
                 .await?

@@ -55,6 +55,14 @@ pub(crate) struct Args {
     /// Let the new side go, as if nothing had been
     #[arg(long, group = "task")]
     abort: bool,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How it is done: what the source says of its rows, how much at once, how fast, how long to wait.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "How a rebuild is done")]
+pub(crate) struct Manner {
     /// The column of the source that the server fills with the time of the INSERT, and no client sends [default: the MATERIALIZED one]
     #[arg(long, value_name = "COLUMN")]
     received_at: Option<String>,
@@ -88,6 +96,24 @@ pub(crate) struct Args {
     allow_shorter_history: bool,
 }
 
+impl Manner {
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            received_at: self.received_at.clone(),
+            chunk_rows: self.chunk_rows,
+            lead: Duration::from_secs(self.lead),
+            patience: Duration::from_secs(self.patience),
+            max_threads: self.max_threads,
+            max_memory: self.max_memory,
+            max_rows_per_second: self.max_rows_per_second,
+            pause_file: self.pause_file.clone(),
+            allow_shorter_history: self.allow_shorter_history,
+            writers_stopped: self.writers_stopped,
+            only: None,
+        }
+    }
+}
+
 impl Args {
     fn task(&self, context: &Context) -> Result<Task, Stop> {
         Ok(match &self.view {
@@ -119,21 +145,12 @@ impl Args {
 
     fn options(&self) -> Options {
         Options {
-            received_at: self.received_at.clone(),
-            chunk_rows: self.chunk_rows,
-            lead: Duration::from_secs(self.lead),
-            patience: Duration::from_secs(self.patience),
-            max_threads: self.max_threads,
-            max_memory: self.max_memory,
-            max_rows_per_second: self.max_rows_per_second,
-            pause_file: self.pause_file.clone(),
-            allow_shorter_history: self.allow_shorter_history,
-            writers_stopped: self.writers_stopped,
             only: match (&self.r#where, &self.partition) {
                 (Some(condition), _) => Some(Only::Where(condition.clone())),
                 (None, Some(id)) => Some(Only::Partition(id.clone())),
                 (None, None) => None,
             },
+            ..self.manner.options()
         }
     }
 }

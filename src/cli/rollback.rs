@@ -40,7 +40,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
         allow_destructive: args.allow_destructive,
     };
     if args.dry_run {
-        return show(task, context).await;
+        return show(task, &crate::rebuild::Options::default(), context).await;
     }
     let connection = connect(context).await?;
     let result = async {
@@ -51,6 +51,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
             basis: None,
             patience: Duration::ZERO,
             bench: None,
+            rebuilds: None,
         };
         let outcome = carry_out(work, &connection, context).await?;
         Ok(say(&outcome, task, &connection, context))

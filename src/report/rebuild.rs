@@ -334,7 +334,7 @@ fn differences(found: &Differences) -> String {
     if found.moving > 0 {
         let _ = write!(
             text,
-            "\n    {} changed meanwhile and were left out",
+            "\n    left out, because events came in: {}",
             many(found.moving)
         );
     }
