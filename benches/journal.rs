@@ -3,8 +3,8 @@
 //!
 //! `cargo bench --bench journal`. The bare statements and every tool get the same files and the same server, one after the other, several
 //! rounds; the median counts. `MIGRATIONS=1000` and `ROUNDS=3` may be said otherwise; `PEERS=0` leaves the others out, which come from
-//! `PyPI` and npm. dbmate speaks the native protocol, which the embedded engine's endpoint does not: where Debian's `clickhouse-server`
-//! (18.16) is installed, the bare statements, housewright and dbmate are compared on one of those as well.
+//! `PyPI` and npm. dbmate is not among them: over HTTP it asks for blocks of a protocol version that the embedded engine's endpoint does not
+//! know, and on Debian's server of 2018, over the native protocol, it waits for the answer to its first INSERT until it gives up.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,14 +13,13 @@
 
 mod common;
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
 use common::{engine, execute, installed, line, ms, number, password, port, program, pypi, run};
-use housewright::clickhouse::{Client, Query};
+use housewright::clickhouse::Client;
 use housewright::config::Server;
 
 /// The migrations, as each tool wants them.
@@ -70,17 +69,13 @@ struct Peer {
     apply: fn(&Utf8Path, &Files, &Server, &str) -> Command,
 }
 
-fn npm(home: &Utf8Path, package: &str) {
-    fs_err::write(home.join("package.json"), "{\"private\":true}\n").unwrap();
-    run(Command::new("npm")
-        .args(["install", "--silent", "--no-audit", "--no-fund", package])
-        .current_dir(home));
-}
-
-/// Those that speak HTTP.
 fn peers() -> Vec<Peer> {
     let node = installed("bench-npm", |home| {
-        npm(home, "clickhouse-migrations@1.4.0");
+        fs_err::write(home.join("package.json"), "{\"private\":true}\n").unwrap();
+        run(Command::new("npm")
+            .args(["install", "--silent", "--no-audit", "--no-fund"])
+            .arg("clickhouse-migrations@1.4.0")
+            .current_dir(home));
     });
     let python = pypi();
     vec![
@@ -120,101 +115,6 @@ fn peers() -> Vec<Peer> {
     ]
 }
 
-/// The one that speaks the native protocol; its port is in its server's name.
-fn dbmate() -> Peer {
-    Peer {
-        name: "dbmate 2.36.0 (npm)",
-        home: installed("bench-dbmate", |home| npm(home, "dbmate@2.36.0")),
-        apply: |home, files, server, database| {
-            let native = server.name.as_deref().unwrap();
-            let mut command = Command::new(home.join("node_modules/.bin/dbmate"));
-            command
-                .args(["--no-dump-schema", "--url"])
-                .arg(format!(
-                    "clickhouse://{}@127.0.0.1:{native}/{database}",
-                    server.user
-                ))
-                .arg("--migrations-dir")
-                .arg(files.dir.path().join("schema/migrations"))
-                .arg("up");
-            command
-        },
-    }
-}
-
-/// Debian's server, on loopback ports; it ends with this value.
-struct Old {
-    process: Child,
-    server: Server,
-    _dir: Utf8TempDir,
-}
-
-impl Drop for Old {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Old {
-    const PROGRAM: &str = "/usr/sbin/clickhouse-server";
-
-    /// Starts it, and waits until it answers; `None` where it is not installed.
-    async fn start() -> Option<Self> {
-        if !Utf8Path::new(Self::PROGRAM).exists() {
-            return None;
-        }
-        let dir = Utf8TempDir::new().unwrap();
-        let home = dir.path();
-        for part in ["data", "tmp", "format"] {
-            fs_err::create_dir_all(home.join(part)).unwrap();
-        }
-        let [http, native, replicas] = [(); 3].map(|()| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        });
-        let users = "<yandex><profiles><default/></profiles><users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default></users><quotas><default/></quotas></yandex>";
-        fs_err::write(home.join("users.xml"), users).unwrap();
-        let config = home.join("config.xml");
-        let text = format!(
-            "<yandex><logger><level>warning</level><log>{home}/log</log></logger><http_port>{http}</http_port><tcp_port>{native}</tcp_port>\
-             <interserver_http_port>{replicas}</interserver_http_port><listen_host>127.0.0.1</listen_host><path>{home}/data/</path>\
-             <tmp_path>{home}/tmp/</tmp_path><format_schema_path>{home}/format/</format_schema_path><users_config>{home}/users.xml</users_config>\
-             <default_profile>default</default_profile><default_database>default</default_database><mark_cache_size>67108864</mark_cache_size>\
-             <timezone>UTC</timezone></yandex>"
-        );
-        fs_err::write(&config, text).unwrap();
-        let process = Command::new(Self::PROGRAM)
-            .arg(format!("--config-file={config}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let old = Self {
-            process,
-            server: Server {
-                name: Some(native.to_string()),
-                url: format!("http://127.0.0.1:{http}"),
-                user: "default".to_owned(),
-                password: None,
-                ca_file: None,
-                cluster: None,
-            },
-            _dir: dir,
-        };
-        let client = Client::new(&old.server, "default").unwrap();
-        while client
-            .execute(&Query::new("SELECT 1 FORMAT Null"))
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Some(old)
-    }
-}
-
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
@@ -228,8 +128,18 @@ async fn bare(client: &Client, files: &Files) -> Duration {
     begun.elapsed()
 }
 
-/// Every tool on one server, in turns.
-async fn compare(title: &str, server: &Server, files: &Files, rounds: u64, peers: &[Peer]) {
+#[tokio::main]
+async fn main() {
+    let (migrations, rounds) = (number("MIGRATIONS", 1000), number("ROUNDS", 3));
+    let files = &Files::new(migrations);
+    let handle = engine().await;
+    let server = handle.server();
+    housewright(files, server, "default", &["repair"]);
+    let peers = if number("PEERS", 1) == 1 {
+        peers()
+    } else {
+        Vec::new()
+    };
     let root = Client::new(server, "default").unwrap();
     let (mut plain, mut ours, mut status, mut idle) = (vec![], vec![], vec![], vec![]);
     let mut theirs: Vec<Vec<Duration>> = peers.iter().map(|_| vec![]).collect();
@@ -263,7 +173,6 @@ async fn compare(title: &str, server: &Server, files: &Files, rounds: u64, peers
             &format!("{:.0} ms  {:.2}", ms(took), took.as_secs_f64() / unit),
         );
     };
-    line(title, "");
     line(
         &format!(
             "{} bare statements (median of {rounds})",
@@ -277,25 +186,5 @@ async fn compare(title: &str, server: &Server, files: &Files, rounds: u64, peers
     }
     say("status, all of them applied", status);
     say("apply, nothing to do", idle);
-}
-
-#[tokio::main]
-async fn main() {
-    let (migrations, rounds) = (number("MIGRATIONS", 1000), number("ROUNDS", 3));
-    let with_peers = number("PEERS", 1) == 1;
-    let files = Files::new(migrations);
-    let handle = engine().await;
-    let server = handle.server();
-    housewright(&files, server, "default", &["repair"]);
-    let peers = if with_peers { peers() } else { Vec::new() };
-    compare("the embedded engine", server, &files, rounds, &peers).await;
     handle.end().await;
-    if let Some(old) = Old::start().await {
-        let peers = if with_peers {
-            vec![dbmate()]
-        } else {
-            Vec::new()
-        };
-        compare("ClickHouse 18.16", &old.server, &files, rounds, &peers).await;
-    }
 }
