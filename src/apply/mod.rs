@@ -308,6 +308,12 @@ pub struct Work<'a> {
     pub rebuilds: Option<&'a rebuild::Options>,
 }
 
+impl Work<'_> {
+    fn rebuilds(&self) -> rebuild::Options {
+        self.rebuilds.cloned().unwrap_or_default()
+    }
+}
+
 /// How to come by an embedded engine; called only if one is needed.
 #[derive(Clone, Copy)]
 pub struct Workbench<'a>(pub &'a (dyn Fn() -> Result<Launch, String> + Sync));
@@ -448,9 +454,8 @@ async fn decide(client: &Client, work: Work<'_>) -> Result<(Journal, Plan), Fail
     if !plan.doubts.is_empty() || (plan.steps.is_empty() && work.basis.is_none()) {
         return Ok((journal, plan));
     }
-    let standard = rebuild::Options::default();
-    let rebuilds = work.rebuilds.unwrap_or(&standard);
-    weigh(client, &mut plan, rebuilds, work.task.allows_destruction()).await?;
+    let allowed = work.task.allows_destruction();
+    weigh(client, &mut plan, &work.rebuilds(), allowed).await?;
     if !plan.refusals.is_empty() {
         return Err(FailureKind::Refused(Box::new(plan)));
     }

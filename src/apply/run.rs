@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             client,
             bench: work.bench,
-            rebuilds: work.rebuilds.cloned().unwrap_or_default(),
+            rebuilds: work.rebuilds(),
             writer: Writer::open(client, journal).await?,
             lock,
             owner,

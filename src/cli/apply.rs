@@ -50,9 +50,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Stop>
     let written = args.plan.as_deref().map(read).transpose()?;
     let connection = connect(context).await?;
     let patience = Duration::from_secs(args.wait.unwrap_or(0));
-    let selection = args.selection;
     let result = perform(
-        selection,
+        args.selection,
         &rebuilds,
         written,
         patience,
