@@ -104,21 +104,37 @@ async fn measure(client: &Client, events: u64) {
 
     let writer = Writer::start(client);
     tokio::time::sleep(Duration::from_secs(15)).await;
-    let before = writer.take();
-    let busy = rebuild(client, None).await;
-    let during = writer.take();
+    let alone = writer.take();
+    line(
+        "INSERTs of 1,000 events: alone",
+        &format!("{alone:>8.1} ms  1.0"),
+    );
+    for (how, threads) in [("", None), (" --max-threads 1", Some(1))] {
+        let options = Options {
+            max_threads: threads,
+            ..options(None)
+        };
+        writer.take();
+        let busy = begin(client, &options).await;
+        let during = writer.take();
+        line(
+            &format!("the same during rebuild{how}"),
+            &format!("{during:>8.1} ms  {:.2}", during / alone),
+        );
+        line(
+            &format!("rebuild{how} beside them: all of it"),
+            &format!("{:>8.1} s", busy.all.as_secs_f64()),
+        );
+        // Nothing is made any more, and both sides are fed.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        let fed = writer.take();
+        line(
+            "the same when readers are swapped, both sides fed",
+            &format!("{fed:>8.1} ms  {:.2}", fed / alone),
+        );
+        run(client, &Task::Finish, &options, &mut |_| {}).await;
+    }
     writer.end().await;
-    line(
-        "INSERTs of 1,000 events: alone, and during a rebuild",
-        &format!(
-            "{before:>8.1} ms  {during:.1} ms  {:.2} times as long",
-            during / before
-        ),
-    );
-    line(
-        "rebuild beside them: all of it",
-        &format!("{:>8.1} s", busy.all.as_secs_f64()),
-    );
 }
 
 const MEMORY: &str =
@@ -159,8 +175,24 @@ struct Took {
     memory: u64,
 }
 
+fn options(only: Option<Only>) -> Options {
+    Options {
+        max_memory: Some(LIMIT),
+        only,
+        ..Options::default()
+    }
+}
+
 /// A rebuild of `sessions`, and the end of its old side.
 async fn rebuild(client: &Client, only: Option<Only>) -> Took {
+    let options = options(only);
+    let took = begin(client, &options).await;
+    run(client, &Task::Finish, &options, &mut |_| {}).await;
+    took
+}
+
+/// A rebuild of `sessions` until its readers are swapped.
+async fn begin(client: &Client, options: &Options) -> Took {
     let ended = Arc::new(AtomicBool::new(false));
     let watch = {
         let (client, ended) = (client.clone(), Arc::clone(&ended));
@@ -173,18 +205,13 @@ async fn rebuild(client: &Client, only: Option<Only>) -> Took {
             most
         })
     };
-    let options = Options {
-        max_memory: Some(LIMIT),
-        only,
-        ..Options::default()
-    };
     let begun = Instant::now();
     let mut at = [Duration::ZERO; 3];
     let task = Task::Begin {
         view: "sessions".to_owned(),
         change: None,
     };
-    run(client, &task, &options, &mut |event| {
+    run(client, &task, options, &mut |event| {
         if let Event::Wrote { fact, .. } = event {
             match fact {
                 Fact::Planned { .. } => at[0] = begun.elapsed(),
@@ -198,7 +225,6 @@ async fn rebuild(client: &Client, only: Option<Only>) -> Took {
     let all = begun.elapsed();
     ended.store(true, Ordering::Relaxed);
     let memory = watch.await.unwrap();
-    run(client, &Task::Finish, &options, &mut |_| {}).await;
     Took {
         history: at[1].saturating_sub(at[0]),
         compared: at[2].saturating_sub(at[1]),

@@ -196,7 +196,9 @@ impl Plan {
         let mut world = world::World::of(holdings);
         self.destructive.clear();
         for step in &mut self.steps {
-            let effect = world.execute(&step.sql);
+            let mut effect = world.execute(&step.sql);
+            // A section does to rows that are there what its way says.
+            effect.keeps = effect.keeps.filter(|_| step.section.is_none());
             let allowed =
                 allow_destructive || matches!(step.allowance, Some(Allowance::Because(_)));
             if let Some(lost) = effect.destroys.as_ref().filter(|_| !allowed) {

@@ -718,18 +718,6 @@ fn a_changed_definition_is_written_as_a_rebuild() {
     ORDER BY (id, day)
     SETTINGS index_granularity = 8192;
 
-    -- visits: is another
-    CREATE OR REPLACE VIEW visits
-    (
-        `id` String,
-        `n` UInt64
-    )
-    AS SELECT
-        id,
-        sum(n) AS n
-    FROM visits_v2
-    GROUP BY id;
-
     -- visits_v2_mv: is new
     -- where there are rows, history is made by it too
     CREATE MATERIALIZED VIEW visits_v2_mv TO visits_v2
@@ -746,6 +734,18 @@ fn a_changed_definition_is_written_as_a_rebuild() {
     GROUP BY
         id,
         day;
+
+    -- visits: is another
+    CREATE OR REPLACE VIEW visits
+    (
+        `id` String,
+        `n` UInt64
+    )
+    AS SELECT
+        id,
+        sum(n) AS n
+    FROM visits_v2
+    GROUP BY id;
 
     -- migrate:down
 

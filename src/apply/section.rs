@@ -10,6 +10,7 @@ use crate::apply::{Event, FailureKind};
 use crate::clickhouse::{Client, Error as ClickHouseError};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::journal::{Fact, State};
+use crate::migration::{Rebuild, Redefinition};
 use crate::plan::{How, Plan, Step, Way};
 use crate::rebuild::{self, Error, Options};
 use crate::sql::Kind;
@@ -47,10 +48,12 @@ impl Run<'_> {
             step: Box::new(step.clone()),
             error: Box::new(error),
         };
-        if step.number > section.first_number() {
-            return begun_plainly(step, steps);
+        if step.number > section.first_number()
+            && let Some(plain) = begun_plainly(section, step, steps)?
+        {
+            return Ok(plain);
         }
-        match rebuild::way(self.client, &section.change, &options)
+        match rebuild::way(self.client, &section.what, &options)
             .await
             .map_err(failed)?
         {
@@ -74,7 +77,7 @@ impl Run<'_> {
         let outcome = Box::pin(rebuild::carry_out(
             self.client,
             self.lock,
-            &section.change,
+            &section.what,
             &options,
             self.owner,
             stop,
@@ -152,10 +155,18 @@ impl Run<'_> {
     }
 }
 
-/// Some statements of the section were executed as they are, when its source was empty. Readers alone can follow whatever came in since.
-fn begun_plainly(step: &Step, steps: &[Step]) -> Result<Section, FailureKind> {
+/// Some statements of the section were executed as they are, when its source was empty. Readers alone can follow whatever came in since,
+/// and columns that are added in place are filled by whoever goes on.
+fn begun_plainly(
+    section: &Rebuild,
+    step: &Step,
+    steps: &[Step],
+) -> Result<Option<Section>, FailureKind> {
     if of_one_section(steps).all(|step| step.kind == Kind::CreateView) {
-        return Ok(Section::Plain);
+        return Ok(Some(Section::Plain));
+    }
+    if matches!(*section.what, Redefinition::InPlace(_)) {
+        return Ok(None);
     }
     Err(FailureKind::Rebuild {
         step: Box::new(step.clone()),
@@ -190,7 +201,7 @@ pub(super) async fn weigh(
         else {
             continue;
         };
-        match rebuild::way(client, &section.change, options).await {
+        match rebuild::way(client, &section.what, options).await {
             Ok(how) => ways.push(Way {
                 version: step.version,
                 first: step.number,
@@ -247,7 +258,7 @@ pub(crate) fn findings(step: &Step, error: &Error) -> Vec<Diagnostic> {
 async fn touching(client: &Client, plan: &Plan) -> Result<Vec<Diagnostic>, ClickHouseError> {
     let open = rebuild::last(&client.read_only())
         .await?
-        .filter(|it| !it.ended && it.subject.change.is_some());
+        .filter(|it| !it.ended && (it.subject.change.is_some() || it.subject.added.is_some()));
     let Some(progress) = open else {
         return Ok(Vec::new());
     };
@@ -261,7 +272,7 @@ async fn touching(client: &Client, plan: &Plan) -> Result<Vec<Diagnostic>, Click
     ];
     let own = |step: &Step| {
         let section = step.section.as_ref();
-        section.is_some_and(|it| it.change.state.name == subject.new.state)
+        section.is_some_and(|it| subject.is_of(&it.what))
     };
     let touches = |step: &&Step| {
         step.kind != Kind::Insert

@@ -212,7 +212,7 @@ async fn perform(
     let printer = &context.printer;
     let stop_flag = stop_on_signal();
     let mut bar: Option<indicatif::ProgressBar> = None;
-    let result = crate::rebuild::perform(
+    let result = Box::pin(crate::rebuild::perform(
         &connection.client,
         task,
         options,
@@ -264,7 +264,7 @@ async fn perform(
                 printer.talk(&line);
             }
         },
-    )
+    ))
     .await;
     if let Some(bar) = bar.take() {
         bar.finish_and_clear();

@@ -2,8 +2,10 @@
 //! proven where an engine is (`drift`).
 
 mod columns;
+mod neutral;
 mod object;
 mod order;
+mod query;
 mod section;
 mod shape;
 mod table;
@@ -16,7 +18,9 @@ use crate::catalog::{Cycle, Definition, DefinitionKind, Definitions, Difference,
 use crate::diff::order::{Change, Made, Part};
 use crate::diff::shape::{Table, View};
 
+pub use crate::diff::neutral::{Neutral, added, aggregate, neutral};
 pub use crate::diff::object::object;
+pub use crate::diff::query::QueryChange;
 pub use crate::diff::write::{Way, migration};
 
 /// A statement, without `;`.

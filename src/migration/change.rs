@@ -6,11 +6,47 @@
 use camino::Utf8Path;
 
 use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::migration::Addition;
 use crate::migration::file::File;
 use crate::sql::{Kind, Span, Statement, TokenKind, tokens};
 
 /// What a comment begins with that says which columns may differ from the old side's.
 const EXPECT: &str = "housewright:expect(";
+
+/// What a section `-- migrate:rebuild` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redefinition {
+    /// A new state beside the old one.
+    Beside(Change),
+    /// Columns added to the state that is there.
+    InPlace(Addition),
+}
+
+impl Redefinition {
+    /// The state that it makes, or to which it adds; empty if it adds nothing, and only fills.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        match self {
+            Self::Beside(change) => &change.state.name,
+            Self::InPlace(addition) => addition.columns.first().map_or("", |it| &it.name),
+        }
+    }
+
+    /// Reads the statements of a part of a file's text.
+    pub(crate) fn read(
+        path: &Utf8Path,
+        text: &str,
+        body: Span,
+        statements: &[Statement],
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        if Addition::is_meant(statements) {
+            Addition::read(path, text, body, statements, findings).map(Self::InPlace)
+        } else {
+            Change::read(path, text, body, statements, findings).map(Self::Beside)
+        }
+    }
+}
 
 /// A changed definition: new names beside the old ones, and the readers that change over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +108,7 @@ impl Change {
     }
 
     /// Reads the statements of a part of a file's text.
-    pub(crate) fn read(
+    pub(super) fn read(
         path: &Utf8Path,
         text: &str,
         body: Span,
@@ -99,7 +135,7 @@ impl Change {
                 _ => reader.find(
                     format!("{} does not belong to a changed definition", statement.header.label),
                     statement.span,
-                    "keep one CREATE TABLE, one CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for the readers; anything else goes into another migration",
+                    "keep one CREATE TABLE, one CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for the readers; anything else goes into another migration (columns are added in place by a section of their own)",
                 ),
             }
         }
@@ -135,14 +171,14 @@ impl Change {
     }
 }
 
-struct Reader<'a> {
-    path: &'a Utf8Path,
-    text: &'a str,
-    findings: &'a mut Vec<Diagnostic>,
+pub(super) struct Reader<'a> {
+    pub(super) path: &'a Utf8Path,
+    pub(super) text: &'a str,
+    pub(super) findings: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn find(&mut self, message: String, span: Span, help: &str) {
+    pub(super) fn find(&mut self, message: String, span: Span, help: &str) {
         self.findings.push(
             Diagnostic::new(Severity::Error, "changed-definition", message)
                 .at(Some(Location::within(self.path, self.text, span)))
@@ -174,7 +210,7 @@ impl Reader<'_> {
     }
 
     /// A name of this database, made once.
-    fn plain(&mut self, statement: &Statement) {
+    pub(super) fn plain(&mut self, statement: &Statement) {
         let header = &statement.header;
         let reader = header.kind == Kind::CreateView;
         if header.repeatable && !reader {
@@ -275,13 +311,13 @@ impl Reader<'_> {
     }
 }
 
-fn name(statement: &Statement) -> String {
+pub(super) fn name(statement: &Statement) -> String {
     let object = statement.header.objects.first();
     object.map(|object| object.name.clone()).unwrap_or_default()
 }
 
 /// Whether it is `CREATE OR REPLACE`.
-fn replaces(sql: &str) -> bool {
+pub(super) fn replaces(sql: &str) -> bool {
     tokens(sql)
         .filter(|token| token.kind.is_significant())
         .nth(2)

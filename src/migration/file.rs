@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::migration::{Change, Down, Migration, Rebuild};
+use crate::migration::{Down, Migration, Rebuild, Redefinition};
 use crate::sql::{Span, Statement, TokenKind, hex, split, tokens};
 
 /// What `new` writes.
@@ -170,10 +170,10 @@ impl File<'_> {
         let mut section = None;
         if let Some(body) = rebuild {
             let statements = self.statements(body);
-            let change = Change::read(self.path, &self.text, body, &statements, self.findings);
-            section = change.map(|change| Rebuild {
+            let what = Redefinition::read(self.path, &self.text, body, &statements, self.findings);
+            section = what.map(|what| Rebuild {
                 first: up.len(),
-                change: Arc::new(change),
+                what: Arc::new(what),
             });
             up.extend(statements);
         }

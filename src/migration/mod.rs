@@ -1,9 +1,10 @@
 //! A directory → ordered, checksummed migrations.
 //!
 //! A migration is `migrations/<version>_<name>.sql` with a `-- migrate:up` and a `-- migrate:down` section, and between them perhaps a
-//! `-- migrate:rebuild` with a changed definition. All that is wrong with the
-//! files is found at once, each with its place and its remedy. Nothing here knows a server.
+//! `-- migrate:rebuild` with a changed definition or columns added in place. All that is wrong with the files is found at
+//! once, each with its place and its remedy. Nothing here knows a server.
 
+mod addition;
 mod change;
 mod file;
 mod sum;
@@ -16,7 +17,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::sql::{Span, Statement};
 
-pub use crate::migration::change::{Change, Part, columns};
+pub use crate::migration::addition::Addition;
+pub use crate::migration::change::{Change, Part, Redefinition, columns};
 pub use crate::migration::sum::{FILE_NAME as SUM_FILE, Sum};
 
 /// One migration.
@@ -40,13 +42,13 @@ pub struct Migration {
     pub down: Option<Down>,
 }
 
-/// A section `-- migrate:rebuild`: where there are rows already, its statements are one changed definition and not single ones.
+/// A section `-- migrate:rebuild`: where there are rows already, its statements are one thing and not single ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rebuild {
     /// The index of its first statement in [`Migration::up`].
     pub first: usize,
     /// What it says.
-    pub change: Arc<Change>,
+    pub what: Arc<Redefinition>,
 }
 
 impl Rebuild {

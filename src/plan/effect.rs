@@ -23,6 +23,8 @@ pub struct Effect {
     pub destroys: Option<String>,
     /// Why nothing is lost although the statement looks like it, in words.
     pub harmless: Option<&'static str>,
+    /// What stays as it is although the statement looks like it would change, in words.
+    pub keeps: Option<String>,
     /// The views that do not work as before afterwards, each with the reason.
     pub breaks: Vec<String>,
 }
@@ -47,6 +49,7 @@ impl World {
             parts: 0,
             destroys: None,
             harmless: None,
+            keeps: None,
             breaks: self.breaks(&header, sql),
         };
         match header.kind {
@@ -222,6 +225,7 @@ impl World {
             effect.parts = effect.parts.max(one.parts);
             effect.class = effect.class.max(one.class);
             effect.harmless = effect.harmless.or(one.harmless);
+            effect.keeps = effect.keeps.take().or(one.keeps);
             if let Some(lost) = one.destroys {
                 effect.destroys = Some(match effect.destroys.take() {
                     Some(before) => format!("{before}; {lost}"),
@@ -297,12 +301,35 @@ impl World {
                 effect.class = Class::Mutation;
                 self.touch(header, effect);
             }
+            "MODIFY QUERY" => effect.keeps = self.history(header),
             "" => self.lose(header, effect, "nobody knows what, of", Share::Whole),
             words if words.contains("PART") || words.contains("FREEZE") || words == "FETCH" => {
                 effect.class = Class::Data;
             }
             _ => {}
         }
+    }
+
+    /// Rows that a trigger has made keep what they have when its query changes.
+    fn history(&self, header: &Header) -> Option<String> {
+        let view = self.only(header)?;
+        let refreshes = tokens(&view.create)
+            .map(|token| token.span.of(&view.create))
+            .take_while(|word| !word.eq_ignore_ascii_case("AS"))
+            .any(|word| word.eq_ignore_ascii_case("REFRESH"));
+        let target = crate::sql::header(&view.create).target?;
+        let rows = self.objects.get(&self.key(&target))?.rows?;
+        (!refreshes && rows > 0).then(|| {
+            format!(
+                "for what is inserted from then on; {} of `{}` keep what they have",
+                if rows == 1 {
+                    "the row".to_owned()
+                } else {
+                    format!("the {} rows", thousands(rows))
+                },
+                target.name
+            )
+        })
     }
 
     /// The bytes of one column, where all of the table's rows lose it or have it rewritten.

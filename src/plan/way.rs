@@ -1,8 +1,8 @@
-//! How a changed definition of a migration is carried out where it is applied. Only data; who looks is not known here.
+//! How a section of a migration is carried out where it is applied. Only data; who looks is not known here.
 
 use serde::Serialize;
 
-/// A changed definition of a migration.
+/// A section of a migration that changes a definition or adds columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Way {
     /// The migration's version.
@@ -25,6 +25,8 @@ pub enum How {
     },
     /// History is made anew beside what is there, while rows come in.
     Rebuild {
+        /// Why nothing less does.
+        why: String,
         /// The table that history is read from.
         source: String,
         /// Its rows.
@@ -45,6 +47,25 @@ pub enum How {
         readers: Vec<String>,
         /// The views that go on with the old state.
         staying: Vec<String>,
+    },
+    /// Columns are added to the state that is there, and history to its rows, while rows come in.
+    InPlace {
+        /// Why that is enough.
+        why: String,
+        /// The table that history is read from.
+        source: String,
+        /// Its rows.
+        rows: u64,
+        /// Its bytes on disk.
+        bytes: u64,
+        /// In how many pieces it is read, about.
+        chunks: u64,
+        /// The state.
+        state: String,
+        /// The columns that are filled.
+        columns: Vec<String>,
+        /// The views that change over.
+        readers: Vec<String>,
     },
     /// One that broke off goes on.
     Resume {

@@ -87,6 +87,7 @@ impl Run<'_> {
                         .scope
                         .as_ref()
                         .map(|_| self.subject.old.state.clone()),
+                    in_place: self.subject.added.is_some(),
                     count: row.sure,
                     examples,
                 }

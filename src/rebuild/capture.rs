@@ -12,14 +12,16 @@ impl Run<'_> {
     /// Both sides are fed from the cut on.
     pub(super) async fn capture(&mut self) -> Result<(), Halt> {
         let create = self.subject.create_state();
-        self.make(&create, |change| change.places.0.clone()).await?;
+        let places = self.subject.change.as_ref().map(|it| it.places.clone());
+        let (state, view) = places.unzip();
+        self.make(&create, state.as_deref()).await?;
         self.rehearse().await?;
         let again = !self.first;
         if again {
             self.renew().await?;
         }
         let create = self.subject.create_view(NEVER);
-        self.make(&create, |change| change.places.1.clone()).await?;
+        self.make(&create, view.as_deref()).await?;
         if again {
             self.empty_new_state().await?;
         }

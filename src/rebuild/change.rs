@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::generation::parse;
 use crate::catalog::{Catalog, Column, Generations, Kind, Object, mentions};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier, literal};
+use crate::diagnostic::Location;
 use crate::diff::object;
 use crate::migration::{Change, Part};
 use crate::rebuild::obstacles::{Refusal, check_shape, received_at, refusal};
+use crate::rebuild::reason::why_beside;
 use crate::rebuild::subject::{
     Found, Side, Subject, Survey, find_fed, readers, source_columns, state_columns, weigh,
 };
@@ -89,8 +91,9 @@ pub async fn survey_change(
         return Err(Error::Refused(refusals));
     };
     if refusals.is_empty() {
-        view.columns = outputs(client, &view, change, &mut refusals).await?;
-        fits(&state, &view, change, &mut refusals);
+        let location = &change.view.location;
+        view.columns = outputs(client, &view, location, &mut refusals).await?;
+        fits(&state, &view, location, &mut refusals);
         check_shape(source, &state, &view, &mut refusals);
     }
     let received_at = received_at(client, source, options, &mut refusals).await?;
@@ -132,6 +135,7 @@ pub async fn survey_change(
         key: state.sorting_key.clone(),
         source_key: source.sorting_key.clone(),
         change: Some(changed),
+        added: None,
         scope: None,
     };
     let names: Vec<String> = change.readers.iter().map(|it| it.name.clone()).collect();
@@ -141,16 +145,26 @@ pub async fn survey_change(
         readers(&catalog, &subject.old.state)
     };
     staying.retain(|reader| !names.contains(reader));
+    let why = why_beside(
+        old.as_ref().map(|it| (it.state, it.view)),
+        &state,
+        &view,
+        client.database(),
+    );
     let survey = weigh(client, subject, names, source, refusals, options).await?;
-    Ok(Survey { staying, ..survey })
+    Ok(Survey {
+        staying,
+        why,
+        ..survey
+    })
 }
 
-fn place(part: &Part) -> String {
+pub(super) fn place(part: &Part) -> String {
     format!("{}:{}", part.location.path, part.location.line)
 }
 
 /// What a statement would make, as the server lays it out and with the server's names.
-async fn define(
+pub(super) async fn define(
     client: &Client,
     generations: &Generations,
     part: &Part,
@@ -210,7 +224,7 @@ async fn define(
 }
 
 /// The types of a table's columns, as the server writes them.
-async fn name_types(client: &Client, table: &mut Object) -> Result<(), ClickHouseError> {
+pub(super) async fn name_types(client: &Client, table: &mut Object) -> Result<(), ClickHouseError> {
     #[derive(Deserialize)]
     struct Row {
         name: String,
@@ -289,10 +303,10 @@ fn read_once<'a>(
 }
 
 /// The columns of a view's SELECT, by the server.
-async fn outputs(
+pub(super) async fn outputs(
     client: &Client,
     view: &Object,
-    change: &Change,
+    location: &Location,
     refusals: &mut Vec<Refusal>,
 ) -> Result<Vec<Column>, ClickHouseError> {
     match describe(client, &format!("({})", view.select)).await {
@@ -302,15 +316,27 @@ async fn outputs(
                 refusal(
                     format!(
                         "ClickHouse refuses the query of `{}`: {}",
-                        view.name, exception.message
+                        view.name,
+                        without_scope(&exception.message)
                     ),
                     "mend the SELECT",
                 )
-                .at(&change.view.location),
+                .at(location),
             );
             Ok(Vec::new())
         }
         Err(error) => Err(error),
+    }
+}
+
+/// A message without the query that it repeats.
+fn without_scope(message: &str) -> String {
+    let Some((what, scope)) = message.split_once(". In scope ") else {
+        return message.to_owned();
+    };
+    match scope.rsplit_once(". Maybe you meant: ") {
+        Some((_, instead)) => format!("{what}. Maybe you meant: {instead}"),
+        None => what.to_owned(),
     }
 }
 
@@ -336,12 +362,17 @@ pub(super) async fn describe(client: &Client, what: &str) -> Result<Vec<Column>,
 
 /// Whether the state has a place for all that the view writes, and the view writes all of the key. The server itself asks for neither
 /// where a view's query is changed, and takes a state of another kind for what it is not.
-fn fits(state: &Object, view: &Object, change: &Change, refusals: &mut Vec<Refusal>) {
+pub(super) fn fits(
+    state: &Object,
+    view: &Object,
+    location: &Location,
+    refusals: &mut Vec<Refusal>,
+) {
     if view.columns.is_empty() {
         return;
     }
     let mut refuse = |reason: String, remedy: &str| {
-        refusals.push(refusal(reason, remedy).at(&change.view.location));
+        refusals.push(refusal(reason, remedy).at(location));
     };
     for output in &view.columns {
         let Some(column) = state.column(&output.name) else {
@@ -390,7 +421,7 @@ fn plain(r#type: &str) -> String {
 }
 
 /// How a view changes over.
-fn reader(
+pub(super) fn reader(
     catalog: &Catalog,
     part: &Part,
     after: String,

@@ -5,23 +5,19 @@ use crate::catalog::generation::renamed;
 use crate::catalog::{Catalog, Object};
 use crate::clickhouse::identifier;
 use crate::rebuild::Error;
-use crate::rebuild::change::{Changed, Reader};
+use crate::rebuild::change::Reader;
 use crate::rebuild::obstacles::followers;
 use crate::rebuild::run::{Halt, Run};
 use crate::rebuild::subject::readers;
 
 impl Run<'_> {
-    /// Executes a statement of the definition; that the server refuses it is the definition's fault.
-    pub(super) async fn make(
-        &mut self,
-        sql: &str,
-        place: impl FnOnce(&Changed) -> String,
-    ) -> Result<(), Halt> {
-        let place = self.subject.change.as_ref().map(place);
+    /// Executes a statement of the definition, which stands in a place; that the server refuses it is the definition's fault.
+    pub(super) async fn make(&mut self, sql: &str, place: Option<&str>) -> Result<(), Halt> {
         match (self.send(sql).await, place) {
             (Err(Halt::Error(Error::ClickHouse(error))), Some(place))
                 if error.exception().is_some() && !error.outcome_is_unknown() =>
             {
+                let place = place.to_owned();
                 Err(Error::Unmakeable { place, error }.into())
             }
             (result, _) => result,
@@ -38,8 +34,7 @@ impl Run<'_> {
 
     /// Makes every reader under a name of this run's, so that one that the server refuses is known before anything is aggregated.
     pub(super) async fn rehearse(&mut self) -> Result<(), Halt> {
-        let readers = self.subject.change.clone().map(|it| it.readers);
-        for reader in readers.unwrap_or_default() {
+        for reader in self.subject.changing().to_vec() {
             let name = self.rehearsal(&reader).await?;
             self.send(&format!("DROP VIEW IF EXISTS {}", identifier(&name)))
                 .await?;
@@ -53,16 +48,14 @@ impl Run<'_> {
             .subject
             .scratch(&format!("reader_{}_{}", reader.name, self.run()));
         let names = [(reader.name.clone(), name.clone())].into();
-        let place = reader.place.clone();
-        self.make(&renamed(&reader.after, &names), |_| place)
+        self.make(&renamed(&reader.after, &names), Some(&reader.place))
             .await?;
         Ok(name)
     }
 
     /// Lets the readers read the new side, or what they read before. If one cannot, none does.
     pub(super) async fn change_over(&mut self, to_new: bool) -> Result<(), Halt> {
-        let readers = self.subject.change.clone().map(|it| it.readers);
-        let readers = readers.unwrap_or_default();
+        let readers = self.subject.changing().to_vec();
         if to_new {
             for reader in &readers {
                 if let Err(halt) = self.send(&reader.after).await {

@@ -39,7 +39,7 @@ pub enum Fact {
         /// The highest block numbers of its partitions, as one number.
         blocks: String,
     },
-    /// Every INSERT that writes rows of the cut or later feeds the new view.
+    /// Every INSERT that writes rows of the cut or later feeds the new view; of columns added in place: every INSERT fills them.
     Captured,
     /// Every row from before the cut is in the source.
     Complete,
@@ -245,6 +245,21 @@ impl Progress {
         }
         if self.finishing {
             return "the old side is being let go".to_owned();
+        }
+        if self.subject.added.is_some() && !self.swapped {
+            return match &self.chunks {
+                _ if self.agreed.is_some() => "the columns are filled, readers are not changed",
+                Some(chunks) => {
+                    return format!(
+                        "the columns are filled with {} of {} chunks of history",
+                        self.moved.len(),
+                        chunks.len()
+                    );
+                }
+                None if self.captured => "what comes in fills the new columns",
+                None => "the new columns are being made",
+            }
+            .to_owned();
         }
         if self.swapped {
             return "readers read the new side, the old one is kept".to_owned();

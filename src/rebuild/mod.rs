@@ -3,8 +3,10 @@
 //! A new state and a new view stand beside the old ones. The new view takes rows that the server received from a moment on, the cut, which
 //! lies in the future when it is chosen; history from before the cut is aggregated in pieces, each through a staging table whose partitions
 //! are moved, so that a piece is there whole or not at all. When both sides agree with the raw rows the reading views are replaced, and the
-//! old side is kept, and fed, until somebody lets it go. Each step is written down and may be done twice. Who shows it is not known here.
+//! old side is kept, and fed, until somebody lets it go. Columns to which the same rows may be added twice need no second state: they are
+//! added in place. Each step is written down and may be done twice. Who shows it is not known here.
 
+mod addition;
 mod agreement;
 mod barrier;
 mod capture;
@@ -14,9 +16,11 @@ mod chunks;
 mod differences;
 mod frozen;
 mod history;
+mod in_place;
 mod ledger;
 mod obstacles;
 mod parity;
+mod reason;
 mod run;
 mod scope;
 mod section;
@@ -30,8 +34,9 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::LockError;
-use crate::migration::Change;
+use crate::migration::{Change, Redefinition};
 
+pub use crate::rebuild::addition::{Added, Alter};
 pub use crate::rebuild::barrier::{Barrier, Running};
 pub use crate::rebuild::change::{Changed, Reader, survey_change};
 pub use crate::rebuild::differences::Differences;
@@ -98,7 +103,7 @@ pub enum Task {
         change: Option<Box<Change>>,
     },
     /// The same for a section of a migration, which may have been begun; what is kept is then the migrations'.
-    Section(Box<Change>),
+    Section(Box<Redefinition>),
     /// To go on with the rebuild that broke off, or was rolled back.
     Resume,
     /// To let the old side go.
@@ -283,6 +288,8 @@ pub enum Error {
         source_table: String,
         /// The old state, if only some rows are made anew.
         kept: Option<String>,
+        /// Only columns that are added in place were compared.
+        in_place: bool,
         /// How many rows.
         count: u64,
         /// Some of them.

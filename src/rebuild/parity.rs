@@ -4,8 +4,8 @@
 //! While rows come in, a key may differ for a moment because one side was read before the other. Such a key is looked at again, and counts
 //! as wrong only if it differs although none of its rows came in since before the look.
 
-use crate::catalog::list;
 use crate::clickhouse::identifier;
+use crate::diff::aggregate;
 use crate::rebuild::subject::{StateColumn, Subject};
 use crate::sql::tokens;
 
@@ -37,6 +37,8 @@ pub(super) struct Comparison {
     values: Vec<Value>,
     /// Whether merges keep every row, so that equal ones are counted.
     keeps_all: bool,
+    /// Whether only keys that both sides have are compared: columns that are added fill the rows that are there, and make none.
+    in_both: bool,
     /// Columns whose value depends on the order of arrival, so that two right answers may differ.
     pub(super) left_out: Vec<String>,
 }
@@ -91,6 +93,7 @@ impl Comparison {
             keys,
             values,
             keeps_all,
+            in_both: subject.added.is_some(),
             left_out,
         }
     }
@@ -146,17 +149,21 @@ impl Comparison {
 
     /// One row a key: its number as `kh`, whether the sides differ as `differs`, and with `shown` both sides of the values as text.
     fn compared(&self, raw: &str, state: &str, of: &Of<'_>, shown: bool) -> String {
-        let mut differs = vec![
-            "countIf(_side = 1) = 0".to_owned(),
-            "countIf(_side = 2) = 0".to_owned(),
-        ];
+        let alone = ["countIf(_side = 1) = 0", "countIf(_side = 2) = 0"].join(" OR ");
+        let mut differs: Vec<String> = self.values.iter().map(Value::differs).collect();
         if self.keeps_all {
             differs.push("countIf(_side = 1) != countIf(_side = 2)".to_owned());
         }
-        differs.extend(self.values.iter().map(Value::differs));
+        let differs = if self.in_both {
+            differs.push("0".to_owned());
+            format!("NOT ({alone}) AND ({})", differs.join(" OR "))
+        } else {
+            differs.push(alone);
+            differs.join(" OR ")
+        };
         let mut columns = vec![
             format!("{} AS kh", self.key_hash()),
-            format!("({}) AS differs", differs.join(" OR ")),
+            format!("({differs}) AS differs"),
         ];
         if shown {
             let keys = self.keys.iter().map(|it| {
@@ -259,27 +266,6 @@ impl Value {
             ),
         }
     }
-}
-
-/// The function and the type inside `SimpleAggregateFunction(f, T)`, or the function of `AggregateFunction(f, …)`.
-fn aggregate(r#type: &str) -> Option<(String, Option<String>)> {
-    let (simple, inner) = r#type
-        .strip_prefix("SimpleAggregateFunction(")
-        .map(|inner| (true, inner))
-        .or_else(|| {
-            r#type
-                .strip_prefix("AggregateFunction(")
-                .map(|inner| (false, inner))
-        })?;
-    let inner = inner.strip_suffix(')')?;
-    let mut parts = list(inner).into_iter();
-    let mut function = parts.next()?;
-    if function.chars().all(|c| c.is_ascii_digit()) {
-        // The version of a state's layout.
-        function = parts.next()?;
-    }
-    let value = parts.next();
-    Some((function, value.filter(|_| simple)))
 }
 
 /// Functions whose result depends on the order in which rows arrive, or on chance.

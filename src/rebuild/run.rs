@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::catalog::generation::{parse, renamed};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::journal::{Lock, Owner};
-use crate::migration::Change;
+use crate::migration::{Change, Redefinition};
 use crate::rebuild::barrier::Barrier;
 use crate::rebuild::change::survey_change;
 use crate::rebuild::ledger::{Fact, Ledger};
@@ -33,6 +33,8 @@ const SETTINGS: [(&str, &str); 7] = [
     ("max_table_size_to_drop", "0"),
     ("max_partition_size_to_drop", "0"),
 ];
+/// What reads much waits for what does not: INSERTs and readers go on meanwhile. Without `CAP_SYS_NICE` the server takes no notice of it.
+const YIELDING: [(&str, &str); 1] = [("os_thread_priority", "19")];
 
 /// Does what is asked for, under the lock of the database.
 ///
@@ -76,10 +78,12 @@ pub(super) async fn under(
     let open = Ledger::open(client, owner).await?;
     let begins = open.is_none();
     let ledger = match (task, open) {
-        (Task::Section(change), Some(mut open)) if open.progress.belongs_to(task) => {
-            same(&open.progress, change)?;
+        (Task::Section(what), Some(mut open)) if open.progress.belongs_to(task) => {
+            same(&open.progress, what)?;
             // What may differ is no part of the definition, and may be said anew.
-            if let Some(begun) = &mut open.progress.subject.change {
+            if let (Some(begun), Redefinition::Beside(change)) =
+                (&mut open.progress.subject.change, &**what)
+            {
                 begun.expects.clone_from(&change.expects);
             }
             open
@@ -87,8 +91,8 @@ pub(super) async fn under(
         (Task::Section(_) | Task::Begin { .. }, Some(open)) => {
             return Err(unfinished(&open.progress));
         }
-        (Task::Section(change), None) => {
-            let survey = survey_section(client, change, options).await?;
+        (Task::Section(what), None) => {
+            let survey = survey_section(client, what, options).await?;
             begin(client, owner, clear(client, survey).await?).await?
         }
         (Task::Begin { view, change }, None) => {
@@ -116,6 +120,7 @@ pub(super) async fn under(
         options,
         owner,
         settings: client.known(&SETTINGS).await?,
+        yielding: client.known(&YIELDING).await?,
         barrier: Barrier::new(client, &subject.source).await?,
         subject,
         ledger,
@@ -230,6 +235,8 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a Options,
     pub(super) owner: &'a Owner,
     pub(super) settings: Vec<(&'static str, &'static str)>,
+    /// Besides, of what reads much.
+    pub(super) yielding: Vec<(&'static str, &'static str)>,
     pub(super) barrier: Barrier<'a>,
     pub(super) subject: Subject,
     pub(super) ledger: Ledger<'a>,
@@ -245,6 +252,9 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     async fn dispatch(&mut self, task: &Task) -> Result<(), Halt> {
         self.wait_for_orphans().await?;
+        if let Some(added) = self.subject.added.clone() {
+            return self.in_place(task, &added).await;
+        }
         let progress = &self.ledger.progress;
         let not_now = |what, remedy| Error::NotNow {
             name: progress.subject.name.clone(),
@@ -324,9 +334,7 @@ impl Run<'_> {
         self.compare_with_old().await?;
         self.stay_still().await?;
         self.swap(true).await?;
-        if self.subject.change.is_some() {
-            self.take_all().await?;
-        }
+        self.take_all().await?;
         self.write(Fact::Swapped).await
     }
 
@@ -386,7 +394,6 @@ impl Run<'_> {
         if !self.ledger.progress.finishing {
             self.write(Fact::Finishing).await?;
         }
-        self.take_all().await?;
         let state = self.subject.old.state.clone();
         let mut views = self.attempts().await?;
         views.retain(|view| *view != self.subject.new.view);
@@ -400,6 +407,9 @@ impl Run<'_> {
     pub(super) async fn abort(&mut self) -> Result<(), Halt> {
         if !self.ledger.progress.aborting {
             self.write(Fact::Aborting).await?;
+        }
+        if let Some(added) = self.subject.added.clone() {
+            return self.take_back(&added).await;
         }
         self.swap(false).await?;
         let (state, views) = (self.subject.new.state.clone(), self.attempts().await?);
@@ -445,7 +455,7 @@ impl Run<'_> {
     }
 
     /// The rows of a piece; fewer if they are to come slowly.
-    fn piece(&self) -> u64 {
+    pub(super) fn piece(&self) -> u64 {
         let limit = self.options.max_rows_per_second.unwrap_or(u64::MAX);
         self.options.chunk_rows.min(limit.saturating_mul(10)).max(1)
     }
@@ -477,6 +487,9 @@ impl Run<'_> {
             query = query.setting(name, *value);
         }
         if heavy {
+            for (name, value) in &self.yielding {
+                query = query.setting(name, *value);
+            }
             if let Some(threads) = self.options.max_threads {
                 query = query.setting("max_threads", threads.to_string());
             }

@@ -1,4 +1,5 @@
-//! A changed definition as a section of a migration: which way it takes, and the run of it under the lock of whoever applies.
+//! A section of a migration that changes a definition or adds columns: which way it takes and why, and the run of it under the lock of
+//! whoever applies.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -6,45 +7,57 @@ use std::time::Instant;
 use crate::catalog::generation::parse;
 use crate::catalog::{Catalog, Generations, Kind, Object, mentions};
 use crate::clickhouse::Client;
+use crate::diff::QueryChange;
 use crate::journal::{Lock, Owner};
-use crate::migration::Change;
+use crate::migration::{Addition, Change, Redefinition};
 use crate::plan::How;
+use crate::rebuild::addition::survey_addition;
 use crate::rebuild::change::survey_change;
 use crate::rebuild::ledger::Progress;
 use crate::rebuild::obstacles::refusal;
 use crate::rebuild::run::under;
-use crate::rebuild::subject::{find_fed, size};
+use crate::rebuild::subject::{Subject, find_fed, size};
 use crate::rebuild::{Error, Event, Options, Outcome, Survey, Task, last};
 
-/// Decides which way a changed definition takes on a target. Nothing is written.
+/// Decides which way a section takes on a target. Nothing is written.
 ///
 /// # Errors
 /// [`Error::Refused`] and others if it can be carried out in none.
-pub async fn way(client: &Client, change: &Change, options: &Options) -> Result<How, Error> {
+pub async fn way(client: &Client, what: &Redefinition, options: &Options) -> Result<How, Error> {
     let client = &client.read_only();
     let catalog = Catalog::read(client).await?;
-    if let Some(progress) = last(client).await?.filter(|it| is_of(it, change)) {
+    if let Some(progress) = last(client).await?.filter(|it| is_of(it, what)) {
         if !progress.ended {
-            same(&progress, change)?;
+            same(&progress, what)?;
             return Ok(How::Resume {
                 place: progress.place(),
             });
         }
-        let stands = |name: &str| catalog.get(name).is_some();
-        if !progress.aborting && stands(&change.state.name) && stands(&progress.subject.new.view) {
+        if !progress.aborting && stands(&progress, what, &catalog, client.database()) {
             return Ok(How::Done);
         }
     }
     let generations = Generations::of(catalog.objects.iter().map(|object| object.name.as_str()));
-    let sources: Vec<&Object> = sources(&catalog, &generations, change);
+    let sources: Vec<&Object> = sources(&catalog, &generations, what);
     if sources.is_empty() {
         return Ok(plain("what it reads is made by the same migrations"));
     }
     let mut tables: Vec<&str> = sources.iter().map(|it| it.name.as_str()).collect();
-    let old = old_reader(&catalog, &generations, change, &sources);
-    if let Some(old) = old {
-        tables.push(find_fed(&catalog, &generations, old)?.state.name.as_str());
-    }
+    let old = match what {
+        Redefinition::Beside(change) => old_reader(&catalog, &generations, change, &sources),
+        Redefinition::InPlace(addition) => {
+            let view = generations.current(&addition.query.name);
+            if catalog.get(&view).is_none() {
+                return Ok(plain("what it alters is made by the same migrations"));
+            }
+            Some(addition.query.name.as_str())
+        }
+    };
+    let old = match old {
+        Some(old) => Some(find_fed(&catalog, &generations, old)?),
+        None => None,
+    };
+    tables.extend(old.as_ref().map(|it| it.state.name.as_str()));
     let mut rows = 0;
     for table in tables {
         rows += size(client, table).await?.0;
@@ -53,12 +66,25 @@ pub async fn way(client: &Client, change: &Change, options: &Options) -> Result<
         let names: Vec<&str> = sources.iter().map(|it| it.name.as_str()).collect();
         return Ok(plain(&format!("{} is empty", names.join(", "))));
     }
-    let survey = survey_section(client, change, options).await?;
+    let survey = survey_section(client, what, options).await?;
     if !survey.refusals.is_empty() {
         return Err(Error::Refused(survey.refusals));
     }
     let chunks = survey.source_rows.div_ceil(options.chunk_rows.max(1));
+    if let Some(added) = &survey.subject.added {
+        return Ok(How::InPlace {
+            why: why_in_place(&added.filled),
+            source: survey.subject.source.clone(),
+            rows: survey.source_rows,
+            bytes: survey.source_bytes,
+            chunks,
+            state: survey.subject.new.state.clone(),
+            columns: added.filled.clone(),
+            readers: survey.readers,
+        });
+    }
     Ok(How::Rebuild {
+        why: survey.why,
         source: survey.subject.source,
         rows: survey.source_rows,
         bytes: survey.source_bytes,
@@ -78,22 +104,71 @@ fn plain(why: &str) -> How {
     }
 }
 
-/// Whether a rebuild is that of a definition.
-fn is_of(progress: &Progress, change: &Change) -> bool {
+fn why_in_place(columns: &[String]) -> String {
+    let only = match columns {
+        [one] => format!("`{one}` is"),
+        _ => format!("`{}` are", columns.join("`, `")),
+    };
+    format!("only {only} added, and the same rows, added twice, give the same")
+}
+
+impl Subject {
+    /// Whether it is that of a section.
+    #[must_use]
+    pub fn is_of(&self, what: &Redefinition) -> bool {
+        let view = parse(&self.new.view).0;
+        match what {
+            Redefinition::Beside(change) => {
+                self.change.is_some()
+                    && self.new.state == change.state.name
+                    && view == change.view.name
+            }
+            Redefinition::InPlace(addition) => self.added.is_some() && view == addition.query.name,
+        }
+    }
+}
+
+/// Whether a rebuild is that of a section. The same view may have had other columns added before.
+fn is_of(progress: &Progress, what: &Redefinition) -> bool {
+    let in_place = matches!(what, Redefinition::InPlace(_));
+    progress.subject.is_of(what) && !(in_place && progress.ended && same(progress, what).is_err())
+}
+
+/// Whether what a section made is there.
+fn stands(progress: &Progress, what: &Redefinition, catalog: &Catalog, database: &str) -> bool {
     let subject = &progress.subject;
-    subject.change.is_some()
-        && subject.new.state == change.state.name
-        && parse(&subject.new.view).0 == change.view.name
+    let view = catalog.get(&subject.new.view);
+    let state = catalog.get(&subject.new.state);
+    match (what, view, state) {
+        (Redefinition::Beside(_), view, state) => view.is_some() && state.is_some(),
+        (Redefinition::InPlace(_), Some(view), Some(state)) => {
+            let change = QueryChange::of(&subject.select, &view.select, database);
+            let columns = &subject.columns;
+            change == QueryChange::default()
+                && columns.iter().all(|it| state.column(&it.name).is_some())
+        }
+        _ => false,
+    }
 }
 
 /// Refuses to go on with what was begun if the file says something else by now.
-pub(super) fn same(progress: &Progress, change: &Change) -> Result<(), Error> {
-    let begun = progress.subject.change.as_ref();
-    if begun.is_some_and(|begun| begun.fingerprints == change.fingerprints()) {
+pub(super) fn same(progress: &Progress, what: &Redefinition) -> Result<(), Error> {
+    let subject = &progress.subject;
+    let begun = match what {
+        Redefinition::Beside(change) => {
+            let begun = subject.change.as_ref();
+            begun.is_some_and(|begun| begun.fingerprints == change.fingerprints())
+        }
+        Redefinition::InPlace(addition) => {
+            let begun = subject.added.as_ref();
+            begun.is_some_and(|begun| begun.fingerprints == addition.fingerprints())
+        }
+    };
+    if begun {
         Ok(())
     } else {
         Err(Error::OtherDefinition {
-            name: change.state.name.clone(),
+            name: subject.logical.clone(),
         })
     }
 }
@@ -102,12 +177,16 @@ pub(super) fn same(progress: &Progress, change: &Change) -> Result<(), Error> {
 fn sources<'a>(
     catalog: &'a Catalog,
     generations: &Generations,
-    change: &Change,
+    what: &Redefinition,
 ) -> Vec<&'a Object> {
-    let mut found: Vec<&Object> = mentions(&generations.resolve(&change.view.sql))
+    let sql = match what {
+        Redefinition::Beside(change) => &change.view.sql,
+        Redefinition::InPlace(Addition { query, .. }) => &query.sql,
+    };
+    let mut found: Vec<&Object> = mentions(&generations.resolve(sql))
         .iter()
         .filter_map(|(name, _)| catalog.get(name))
-        .filter(|object| object.kind == Kind::Table && object.name != change.state.name)
+        .filter(|object| object.kind == Kind::Table && parse(&object.name).0 != what.state())
         .collect();
     found.dedup_by(|a, b| a.name == b.name);
     found
@@ -134,14 +213,20 @@ fn old_reader<'a>(
 /// As [`survey_change`].
 pub(super) async fn survey_section(
     client: &Client,
-    change: &Change,
+    what: &Redefinition,
     options: &Options,
 ) -> Result<Survey, Error> {
-    let catalog = Catalog::read(client).await?;
-    let generations = Generations::of(catalog.objects.iter().map(|object| object.name.as_str()));
-    let sources = sources(&catalog, &generations, change);
-    let old = old_reader(&catalog, &generations, change, &sources);
-    let mut survey = survey_change(client, old, change, options).await?;
+    let mut survey = match what {
+        Redefinition::Beside(change) => {
+            let catalog = Catalog::read(client).await?;
+            let generations =
+                Generations::of(catalog.objects.iter().map(|object| object.name.as_str()));
+            let sources = sources(&catalog, &generations, what);
+            let old = old_reader(&catalog, &generations, change, &sources);
+            survey_change(client, old, change, options).await?
+        }
+        Redefinition::InPlace(addition) => survey_addition(client, addition, options).await?,
+    };
     if client.cluster().is_some() {
         survey.refusals.push(refusal(
             "the target is a cluster, and a rebuild knows one server",
@@ -159,13 +244,13 @@ pub(super) async fn survey_section(
 pub async fn carry_out(
     client: &Client,
     lock: &Lock,
-    change: &Change,
+    what: &Redefinition,
     options: &Options,
     owner: &Owner,
     stop: &AtomicBool,
     events: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Outcome, Error> {
-    let task = Task::Section(Box::new(change.clone()));
+    let task = Task::Section(Box::new(what.clone()));
     under(
         client,
         lock,
@@ -182,6 +267,6 @@ pub async fn carry_out(
 impl Progress {
     /// Whether it is one that a section of a migration began, and may go on with.
     pub(super) fn belongs_to(&self, task: &Task) -> bool {
-        matches!(task, Task::Section(change) if is_of(self, change))
+        matches!(task, Task::Section(what) if is_of(self, what))
     }
 }

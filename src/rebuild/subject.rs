@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::generation::{parse, physical, renamed, scratch};
 use crate::catalog::{Catalog, Generations, Kind, Object, mentions, references};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier, literal};
-use crate::rebuild::change::Changed;
+use crate::rebuild::addition::Added;
+use crate::rebuild::change::{Changed, Reader};
 use crate::rebuild::chunks;
 use crate::rebuild::obstacles::{
     Refusal, check_followers, check_readers, check_replicas, check_shape, has_ttl, received_at,
@@ -68,6 +69,9 @@ pub struct Subject {
     /// What a changed definition brings with it; `None`: the definition stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Changed>,
+    /// What columns that are added in place bring with them; old and new side are one then. `None`: none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Added>,
     /// Which rows are made anew; `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
@@ -126,6 +130,15 @@ impl Subject {
             identifier(&self.old.state),
             scope.holds(touched)
         )
+    }
+
+    /// The views that change over with a changed definition, or show what is added, in their order.
+    #[must_use]
+    pub(super) fn changing(&self) -> &[Reader] {
+        let changed = self.change.as_ref().map(|it| &it.readers);
+        changed
+            .or(self.added.as_ref().map(|it| &it.readers))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// Whether nobody writes into the source until readers are swapped, because it does not say when it took a row.
@@ -245,6 +258,8 @@ pub struct Survey {
     pub state_bytes: u64,
     /// Free bytes where the state stands.
     pub free_bytes: u64,
+    /// Why a changed definition wants a state beside the old one; empty if the definition stays, or nothing else is made.
+    pub why: String,
     /// What stands in the way.
     pub refusals: Vec<Refusal>,
 }
@@ -398,6 +413,7 @@ pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Su
         key: state.sorting_key.clone(),
         source_key: source.sorting_key.clone(),
         change: None,
+        added: None,
         scope: None,
     };
     if let Some(only) = &options.only {
@@ -439,13 +455,17 @@ pub(super) async fn weigh(
                 "`{}` has a TTL: what it let go is in `{}` and could not be made anew",
                 source.name, subject.old.state
             ),
-            "if that may go from the state too, say `--allow-shorter-history`",
+            if subject.added.is_some() {
+                "if new columns may be empty there, say `--allow-shorter-history`"
+            } else {
+                "if that may go from the state too, say `--allow-shorter-history`"
+            },
         ));
     }
     let (source_rows, source_bytes) = size(client, &source.name).await?;
     let (state_rows, state_bytes) = size(client, &subject.old.state).await?;
     let free_bytes = free(client, &subject.old.state).await?;
-    if free_bytes < state_bytes {
+    if subject.added.is_none() && free_bytes < state_bytes {
         refusals.push(refusal(
             format!(
                 "the new state needs about {state_bytes} bytes beside the old one, and {free_bytes} are free"
@@ -468,6 +488,7 @@ pub(super) async fn weigh(
         subject,
         readers,
         staying: Vec::new(),
+        why: String::new(),
         source_rows,
         scope_rows,
         source_bytes,
@@ -573,6 +594,7 @@ mod tests {
             key: vec!["a".to_owned()],
             source_key: vec!["a".to_owned()],
             change: None,
+            added: None,
             scope: None,
         }
     }

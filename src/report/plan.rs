@@ -58,7 +58,7 @@ pub fn human(plan: &Plan, task: Task, target: &str, database: &str) -> String {
     text
 }
 
-/// Which way the changed definition of a migration takes.
+/// Which way a section takes.
 fn way(text: &mut String, plan: &Plan, version: Option<u64>) {
     let found = plan.ways.iter().find(|way| Some(way.version) == version);
     let Some(way) = found else { return };
@@ -69,7 +69,34 @@ fn way(text: &mut String, plan: &Plan, version: Option<u64>) {
         How::Later { why } => {
             format!("decided when the statements before it are done; as it stands, {why}")
         }
+        How::InPlace {
+            why,
+            source,
+            rows,
+            bytes: size,
+            chunks,
+            state,
+            columns,
+            readers,
+        } => {
+            let show = match readers.as_slice() {
+                [] => String::new(),
+                readers => format!("\n    then these change over: {}", readers.join(", ")),
+            };
+            format!(
+                "in place, because {why}\n    {} filled in `{state}` while rows come in, without a copy: {} rows ({}) of `{source}` in {}{show}",
+                if columns.len() == 1 {
+                    "it is"
+                } else {
+                    "they are"
+                },
+                thousands(*rows),
+                bytes(*size),
+                count(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk"),
+            )
+        }
         How::Rebuild {
+            why,
             source,
             rows,
             bytes: size,
@@ -86,7 +113,7 @@ fn way(text: &mut String, plan: &Plan, version: Option<u64>) {
                 None => "what it takes on disk is not known".to_owned(),
             };
             let mut said = format!(
-                "a rebuild, because `{source}` has rows: history is made anew in `{new_state}` while rows come in\n    {} rows ({}) of `{source}` in {}; {room}, {} are free\n    then these change over: {}",
+                "a rebuild, because `{source}` has rows: history is made anew in `{new_state}` while rows come in\n    not in place, because {why}\n    {} rows ({}) of `{source}` in {}; {room}, {} are free\n    then these change over: {}",
                 thousands(*rows),
                 bytes(*size),
                 count(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk"),
@@ -141,6 +168,9 @@ fn effect(step: &Step) -> String {
                 ", under another name until it is full"
             },
         ));
+    }
+    if let Some(keeps) = &effect.keeps {
+        let _ = write!(text, ", {keeps}");
     }
     if let Some(Allowance::Because(reason)) = step
         .allowance
@@ -213,6 +243,7 @@ struct EffectJson<'a> {
     parts: u64,
     destroys: Option<&'a str>,
     harmless_because: Option<&'a str>,
+    keeps: Option<&'a str>,
     allowed_because: Option<&'a str>,
     breaks: &'a [String],
 }
@@ -258,6 +289,7 @@ pub fn step(step: &Step) -> StepJson<'_> {
             parts: effect.parts,
             destroys: effect.destroys.as_deref(),
             harmless_because: effect.harmless,
+            keeps: effect.keeps.as_deref(),
             allowed_because: match &step.allowance {
                 Some(Allowance::Because(reason)) => Some(reason),
                 _ => None,

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Severity, thousands};
 use crate::rebuild::{
-    Differences, Error, Event, Example, Fact, Options, Outcome, Refusal, Subject, Survey, Task,
+    Added, Differences, Error, Event, Example, Fact, Options, Outcome, Refusal, Subject, Survey,
+    Task,
 };
 use crate::report::{JSON_VERSION, bytes, count, duration, json as document, moment};
 
@@ -192,6 +193,9 @@ pub fn line(event: &Event<'_>) -> Option<String> {
     Some(match event {
         Event::Wrote { fact, progress } => {
             let subject = &progress.subject;
+            if let Some(added) = &subject.added {
+                return filled(fact, subject, added);
+            }
             match fact {
                 Fact::Begun { .. } if subject.old.state.is_empty() => {
                     format!("filling {} from `{}`", subject.new.state, subject.source)
@@ -235,11 +239,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                         count(chunks.len(), "chunk")
                     )
                 }
-                Fact::Planned { chunks, rows } => format!(
-                    "  history: {} in {}",
-                    many(*rows),
-                    count(chunks.len(), "chunk")
-                ),
+                Fact::Planned { chunks, rows } => planned(*rows, chunks.len()),
                 Fact::Again if subject.stopped() => "  history has to be begun again".to_owned(),
                 Fact::Again => {
                     "  the server was restarted while a chunk was moved: history is begun again"
@@ -293,6 +293,29 @@ pub fn line(event: &Event<'_>) -> Option<String> {
         ),
         _ => return None,
     })
+}
+
+/// What happened to columns that are added in place.
+fn filled(fact: &Fact, subject: &Subject, added: &Added) -> Option<String> {
+    let (state, columns) = (&subject.new.state, added.filled.join(", "));
+    Some(match fact {
+        Fact::Begun { .. } => format!("filling {columns} of {state} from `{}`", subject.source),
+        Fact::Captured => "  every INSERT from then on fills them".to_owned(),
+        Fact::Planned { chunks, rows } => planned(*rows, chunks.len()),
+        Fact::Agreed { rows } => format!(
+            "  {} {} the same in them as a recomputation from `{}`",
+            many(*rows),
+            if *rows == 1 { "has" } else { "have" },
+            subject.source
+        ),
+        Fact::Swapped if !added.readers.is_empty() => "  readers show them".to_owned(),
+        Fact::Aborting => format!("  taking {columns} out of {state} again"),
+        _ => return None,
+    })
+}
+
+fn planned(rows: u64, chunks: usize) -> String {
+    format!("  history: {} in {}", many(rows), count(chunks, "chunk"))
 }
 
 /// New against old, for a person.
@@ -423,6 +446,14 @@ pub fn human(outcome: &Outcome, task: &Task, target: &str, database: &str) -> St
             outcome.progress.place()
         );
     }
+    if let Some(added) = subject.added.as_ref().filter(|_| *task == Task::Resume) {
+        return format!(
+            "{head}: {} of {} {} filled, in {took}; `housewright apply` goes on with the migrations\n",
+            added.filled.join(", "),
+            subject.new.state,
+            if added.filled.len() == 1 { "is" } else { "are" },
+        );
+    }
     match task {
         Task::Begin { .. } | Task::Section(_) | Task::Resume if outcome.progress.finishing => {
             format!("{head} is rebuilt; the old side is gone, in {took}\n")
@@ -501,14 +532,19 @@ pub fn json(outcome: &Outcome, target: &str, database: &str) -> String {
 pub fn findings(error: &Error) -> Option<Vec<Diagnostic>> {
     match error {
         Error::Refused(refusals) => Some(refusals.iter().map(Refusal::finding).collect()),
-        Error::Disagree { examples, .. } => {
+        Error::Disagree {
+            examples, in_place, ..
+        } => {
             let mut finding = Diagnostic::new(Severity::Error, "parity", error.to_string());
             for example in examples {
                 finding = finding.note(self::example(example));
             }
-            Some(vec![finding.help(
-                "was a server killed during an INSERT, or were rows deleted from the source? `housewright rebuild --abort`, and begin again; `--resume` only compares again",
-            )])
+            let help = if *in_place {
+                "does a column's DEFAULT count where it should not, or were rows deleted from the source? `housewright rebuild --abort` takes the columns out again"
+            } else {
+                "was a server killed during an INSERT, or were rows deleted from the source? `housewright rebuild --abort`, and begin again; `--resume` only compares again"
+            };
+            Some(vec![finding.help(help)])
         }
         Error::Unexpected {
             differences,

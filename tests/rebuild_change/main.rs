@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod in_place;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fmt::Write as _;
@@ -881,7 +883,7 @@ async fn what_is_no_change_is_refused_with_its_place() {
     6 | DROP TABLE sessions_v1;
       | ^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: keep one CREATE TABLE, one CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for the readers; anything else goes into another migration
+      = help: keep one CREATE TABLE, one CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for the readers; anything else goes into another migration (columns are added in place by a section of their own)
 
     ## another reader: 2
     error[changed-definition]: `other` does not read `n_v2`
@@ -1109,6 +1111,7 @@ async fn a_section_is_plain_ddl_where_nothing_is_and_a_rebuild_where_rows_are() 
       2/3  CREATE MATERIALIZED VIEW  sessions_v2_mv  metadata
       3/3  CREATE VIEW               sessions        metadata
       from statement 1 on: a rebuild, because `events` has rows: history is made anew in `sessions_v2` while rows come in
+        not in place, because `pageview_count` is made otherwise, and what is in merged rows cannot be made anew from them; where history may keep what it has, MODIFY QUERY does
         5 rows ([BYTES]) of `events` in 3 chunks; the copy needs about [BYTES] on disk, [BYTES] are free
         then these change over: sessions
         `sessions_v1` is kept, and fed: the down section goes back to it; sources goes on with it
@@ -1353,6 +1356,7 @@ async fn a_new_view_is_filled_with_history() {
       2/3  CREATE MATERIALIZED VIEW  counts_v1_mv  metadata
       3/3  CREATE VIEW               counts        metadata
       from statement 1 on: a rebuild, because `events` has rows: history is made anew in `counts_v1` while rows come in
+        not in place, because no state stands behind these readers yet, and it is to have history
         5 rows ([BYTES]) of `events` in 1 chunk; what it takes on disk is not known, [BYTES] are free
         then these change over: counts
 
@@ -1412,7 +1416,7 @@ async fn a_section_that_is_none_is_refused_with_its_place() {
     96 | INSERT INTO sessions_v2 SELECT * FROM sessions_v1;
        | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
-       = help: keep one CREATE TABLE, one CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for the readers; anything else goes into another migration
+       = help: keep one CREATE TABLE, one CREATE MATERIALIZED VIEW … TO it, and CREATE OR REPLACE VIEW for the readers; anything else goes into another migration (columns are added in place by a section of their own)
     ");
     sandbox.migration(
         "0004_sessions_v2.sql",
