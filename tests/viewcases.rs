@@ -372,7 +372,7 @@ fn the_golden_rows_hold_in_another_environment() {
     );
 }
 
-/// Sixteen threads in the engine, and each case after the one that it comes before elsewhere.
+/// Sixteen threads in the engine, and each case after the one that it comes before elsewhere; every third, and all with `HOUSEWRIGHT_FULL=1`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_golden_rows_hold_in_another_order() {
     let flags = Flags {
@@ -387,6 +387,12 @@ async fn the_golden_rows_hold_in_another_order() {
     let theatre = Theatre::new(&client, "viewcases", &threads).await.unwrap();
     let mut suite = Suite::load(&settings.cases).unwrap();
     suite.cases.reverse();
+    assert!(suite.cases.len() >= 40);
+    let mut number = 0;
+    suite.cases.retain(|_| {
+        number += 1;
+        support::full() || number % 3 == 0
+    });
     let outcomes = suite
         .play(
             &theatre,
@@ -406,7 +412,6 @@ async fn the_golden_rows_hold_in_another_order() {
         .collect();
     assert!(bad.is_empty(), "{}", bad.join("\n"));
     assert!(suite.findings.is_empty(), "{:?}", suite.findings);
-    assert!(suite.cases.len() >= 40);
 }
 
 /// Where inserts are deduplicated, every batch is sent twice in one more history: a client that had no answer does that.

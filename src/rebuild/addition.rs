@@ -130,6 +130,15 @@ pub(super) async fn survey_addition(
         scope: None,
     };
     let keys = Comparison::of(&subject).keys;
+    if keys.is_empty() {
+        refusals.push(refusal(
+            format!(
+                "`{}` has no key by which the rows that are there could be found",
+                state.name
+            ),
+            BESIDE,
+        ));
+    }
     for key in keys.iter().filter(|key| key.r#type.contains("Nullable(")) {
         refusals.push(refusal(
             format!(

@@ -190,7 +190,7 @@ impl Run<'_> {
             .collect();
         let key = keys.join(", ");
         format!(
-            "INSERT INTO {state} ({}) SELECT {} FROM {stage} AS r INNER JOIN (SELECT {} FROM {state} AS t WHERE ({}) IN (SELECT {key} FROM {stage}) GROUP BY {}) AS s ON {}",
+            "INSERT INTO {state} ({}) SELECT {} FROM {stage} AS r ALL INNER JOIN (SELECT {} FROM {state} AS t WHERE ({}) IN (SELECT {key} FROM {stage}) GROUP BY {}) AS s ON {}",
             columns.join(", "),
             values.join(", "),
             kept.join(", "),

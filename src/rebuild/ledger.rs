@@ -246,8 +246,9 @@ impl Progress {
         if self.finishing {
             return "the old side is being let go".to_owned();
         }
-        if self.subject.added.is_some() && !self.swapped {
+        if self.subject.added.is_some() {
             return match &self.chunks {
+                _ if self.swapped => "the columns are filled, and readers show them",
                 _ if self.agreed.is_some() => "the columns are filled, readers are not changed",
                 Some(chunks) => {
                     return format!(
