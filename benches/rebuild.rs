@@ -16,10 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use common::{apply, database, engine, execute, line, schema, time};
 use housewright::clickhouse::{Client, Query};
 use housewright::config::Environment;
 use housewright::journal::Owner;
+use housewright::migration::Migrations;
 use housewright::rebuild::{Event, Fact, Only, Options, Task, perform, survey};
 use serde_json::Value;
 
@@ -135,6 +137,43 @@ async fn measure(client: &Client, events: u64) {
         run(client, &Task::Finish, &options, &mut |_| {}).await;
     }
     writer.end().await;
+
+    let (added, ()) = time(apply(client, &with_names(), None)).await;
+    line(
+        "a column added in place: filled, and compared",
+        &format!("{:>8.1} s", added.as_secs_f64()),
+    );
+}
+
+/// Our migrations, and one that adds a set to `sessions_v1` in place.
+fn with_names() -> Migrations {
+    let schema = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/migrations");
+    let copy = camino_tempfile::tempdir().unwrap();
+    let migrations = copy.path().join("migrations");
+    fs_err::create_dir(&migrations).unwrap();
+    let mut view = String::new();
+    for name in ["0001_events.sql", "0002_sessions.sql", "0003_sources.sql"] {
+        let text = fs_err::read_to_string(schema.join(name)).unwrap();
+        if let Some((_, made)) =
+            text.split_once("CREATE MATERIALIZED VIEW sessions_v1_mv TO sessions_v1\nAS SELECT")
+        {
+            made.split("\nCOMMENT")
+                .next()
+                .unwrap()
+                .clone_into(&mut view);
+        }
+        fs_err::write(migrations.join(name), text).unwrap();
+    }
+    let view = view.replace(
+        "    count() AS event_count,",
+        "    count() AS event_count,\n    groupUniqArrayArray([toString(e.event_name)]) AS names,",
+    );
+    let section = format!(
+        "-- migrate:rebuild\nALTER TABLE sessions_v1 ADD COLUMN names SimpleAggregateFunction(groupUniqArrayArray, Array(String));\n\
+         ALTER TABLE sessions_v1_mv MODIFY QUERY SELECT{view};\n"
+    );
+    fs_err::write(migrations.join("0004_names.sql"), section).unwrap();
+    Migrations::load(copy.path()).unwrap()
 }
 
 const MEMORY: &str =

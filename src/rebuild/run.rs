@@ -34,7 +34,7 @@ const SETTINGS: [(&str, &str); 7] = [
     ("max_partition_size_to_drop", "0"),
 ];
 /// What reads much waits for what does not: INSERTs and readers go on meanwhile. Without `CAP_SYS_NICE` the server takes no notice of it.
-const YIELDING: [(&str, &str); 1] = [("os_thread_priority", "19")];
+const YIELDING: [(&str, &str); 1] = [("os_thread_priority", "10")];
 
 /// Does what is asked for, under the lock of the database.
 ///
