@@ -4,14 +4,13 @@ use serde::Deserialize;
 
 use crate::clickhouse::{Error as ClickHouseError, Query, identifier};
 use crate::rebuild::ledger::Fact;
-use crate::rebuild::parity::{Comparison, Of};
+use crate::rebuild::parity::Comparison;
 use crate::rebuild::run::{Halt, Run, seconds};
+use crate::rebuild::slices::Of;
 use crate::rebuild::{Error, Event, Example};
 
 /// How often what changed while it was compared is compared again.
 pub(super) const ROUNDS: u32 = 20;
-/// In how many slices of the keys at most new and raw are compared.
-const SLICES: u64 = 64;
 
 impl Run<'_> {
     /// New and raw are the same, key by key.
@@ -29,13 +28,6 @@ impl Run<'_> {
         let touched = self.touched();
         let raw = self.subject.expected(touched.as_deref());
         let state = identifier(&self.subject.new.state);
-        // Each takes about the memory of a chunk, and reads the source once.
-        let slices = self
-            .ledger
-            .progress
-            .rows
-            .div_ceil(self.options.chunk_rows.max(1));
-        let slices = slices.clamp(1, SLICES);
         let mut only: Option<String> = None;
         let mut total = 0;
         for round in 1..=ROUNDS {
@@ -50,11 +42,8 @@ impl Run<'_> {
                 "CREATE TABLE IF NOT EXISTS {found} (wrong UInt8, key UInt64, n UInt64) ENGINE = MergeTree ORDER BY (wrong, key)"
             ))
             .await?;
-            let looks: Vec<Of<'_>> = match only.as_deref() {
-                Some(keys) => vec![Of::Keys(keys)],
-                None => (0..slices).map(|slice| Of::Slice(slice, slices)).collect(),
-            };
-            for of in looks {
+            let rows = self.ledger.progress.rows;
+            for of in Of::looks(only.as_deref(), rows, self.options.chunk_rows) {
                 let query = comparison.query(&raw, &state, &of);
                 self.send_heavy(&format!("INSERT INTO {found} (wrong, key, n) {query}"))
                     .await?;

@@ -14,6 +14,8 @@ use crate::rebuild::agreement::ROUNDS;
 use crate::rebuild::change::{Changed, ROWS, Reader, describe};
 use crate::rebuild::ledger::Fact;
 use crate::rebuild::run::{Halt, Run, seconds};
+use crate::rebuild::slices::Of;
+use crate::rebuild::subject::size;
 use crate::rebuild::{Error, Event, Example};
 
 /// How often what changed is compared again where that is only for a summary.
@@ -148,7 +150,7 @@ impl Sides {
         }
     }
 
-    fn side(&self, number: u8, only: Option<&str>) -> String {
+    fn side(&self, number: u8, of: &Of<'_>) -> String {
         let from = if number == 1 { &self.old } else { &self.new };
         let columns = self.columns.iter().enumerate().map(|(index, pair)| {
             let name = identifier(&pair.name);
@@ -168,15 +170,12 @@ impl Sides {
             names.collect::<Vec<_>>().join(", "),
             columns.collect::<String>(),
             identifier(from),
-            only.map_or_else(String::new, |only| format!(
-                " WHERE {} IN ({only})",
-                self.hash()
-            ))
+            of.filter(&self.hash())
         )
     }
 
     /// One row a key: how many rows each side has, and the columns that differ.
-    fn compared(&self, only: Option<&str>, shown: bool) -> String {
+    fn compared(&self, of: &Of<'_>, shown: bool) -> String {
         let differing = self.columns.iter().enumerate().map(|(index, pair)| {
             let (a, b) = (
                 format!("anyIf(c_{index}, _side = 1)"),
@@ -192,10 +191,10 @@ impl Sides {
         let differing: Vec<String> = differing.collect();
         let cells = if shown {
             let cells = self.columns.iter().enumerate().map(|(index, pair)| {
-                let of = |side: u8| {
+                let value = |side: u8| {
                     format!("ifNull(toString(anyIf(c_{index}, _side = {side})), 'NULL')")
                 };
-                format!("({}, {}, {})", literal(&pair.name), of(1), of(2))
+                format!("({}, {}, {})", literal(&pair.name), value(1), value(2))
             });
             format!(
                 ", any(names) AS names, CAST([{}], 'Array(Tuple(String, String, String))') AS cells",
@@ -209,17 +208,17 @@ impl Sides {
              if(old = 1 AND new = 1, arrayFilter(x -> x != '', CAST([{}], 'Array(String)')), []) AS columns{cells} \
              FROM ({} UNION ALL {}) GROUP BY kh",
             differing.join(", "),
-            self.side(1, only),
-            self.side(2, only)
+            self.side(1, of),
+            self.side(2, of)
         )
     }
 
-    /// All that differ, and the number of those that do not in one row.
-    fn query(&self, only: Option<&str>) -> String {
+    /// Of some keys all that differ, and the number of those that do not in one row.
+    fn query(&self, of: &Of<'_>) -> String {
         format!(
             "SELECT if(d, kh, 0) AS key, if(d, old, 1) AS o, if(d, new, 1) AS n, columns AS c, toUInt64(count()) AS times FROM (\
              SELECT kh, old, new, columns, old != 1 OR new != 1 OR notEmpty(columns) AS d FROM ({})) GROUP BY key, o, n, c",
-            self.compared(only, false)
+            self.compared(of, false)
         )
     }
 
@@ -290,10 +289,14 @@ impl Run<'_> {
             gone: missing(&new, &old),
             ..Differences::default()
         };
+        // Readers have about the rows of their states, or fewer.
+        let (old_rows, _) = size(self.client, &self.subject.old.state).await?;
+        let rows = self.ledger.progress.agreed.unwrap_or(0).max(old_rows);
         let mut only: Option<String> = None;
         for round in 1..=ROUNDS {
             (self.events)(Event::Comparing { round });
-            let look = self.look_at(&sides, round, only.as_deref()).await?;
+            let looks = Of::looks(only.as_deref(), rows, self.options.chunk_rows);
+            let look = self.look_at(&sides, round, looks).await?;
             if look.several > 0 {
                 found.not_compared = Some(format!(
                     "one side has several rows with the same {}, so that they cannot be told apart",
@@ -358,7 +361,7 @@ impl Run<'_> {
         &mut self,
         sides: &Sides,
         round: u32,
-        only: Option<&str>,
+        looks: Vec<Of<'_>>,
     ) -> Result<Look, Halt> {
         let since = self.barrier.now().await?;
         self.quiet_since(since).await?;
@@ -371,11 +374,13 @@ impl Run<'_> {
             ))
             .await?;
         }
-        self.send_heavy(&format!(
-            "INSERT INTO {seen} (key, o, n, c, times) {}",
-            sides.query(only)
-        ))
-        .await?;
+        for of in looks {
+            self.send_heavy(&format!(
+                "INSERT INTO {seen} (key, o, n, c, times) {}",
+                sides.query(&of)
+            ))
+            .await?;
+        }
         // Whatever came in since before the look may have been seen on one side only.
         self.quiet().await?;
         let recent = self.recent(seconds(since).saturating_sub(1)).await?;
@@ -432,7 +437,7 @@ impl Run<'_> {
             format!("SELECT key FROM {table} WHERE {which} AND moves = 0 ORDER BY key LIMIT 3");
         let query = Query::new(format!(
             "SELECT names, cells, columns, old, new FROM ({}) ORDER BY names",
-            sides.compared(Some(&only), true)
+            sides.compared(&Of::Keys(&only), true)
         ));
         let rows: Vec<Row> = self.client.rows(&query).await?;
         Ok(rows
@@ -491,4 +496,31 @@ fn unexpected(expects: &[String]) -> String {
         }
     }
     format!("({})", parts.join(" OR "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_of_the_keys_that_both_readers_have_and_filters_each_side() {
+        let column = |name: &str, r#type: &str| Column {
+            name: name.to_owned(),
+            r#type: r#type.to_owned(),
+            default: String::new(),
+        };
+        let old = [column("k", "String"), column("n", "UInt64")];
+        let new = [column("k", "String"), column("n", "UInt32")];
+        let key = ["`k`".to_owned(), "only_in_state".to_owned()];
+        let sides = Sides::of(("r", &old), ("s", &new), &key);
+        assert_eq!(
+            sides.side(2, &Of::Slice(1, 3)),
+            "SELECT toUInt8(2) AS _side, cityHash64(toString(`k`)) AS kh, CAST([('k', toString(`k`))], 'Array(Tuple(String, String))') AS names, \
+             toString(`n`) AS c_0 FROM `s` WHERE cityHash64(toString(`k`)) % 3 = 1"
+        );
+        let query = sides.query(&Of::Slice(1, 3));
+        assert_eq!(query.matches(" % 3 = 1").count(), 2, "{query}");
+        let whole = sides.query(&Of::Slice(0, 1));
+        assert!(!whole.contains(" % "), "{whole}");
+    }
 }

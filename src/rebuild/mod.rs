@@ -24,6 +24,7 @@ mod reason;
 mod run;
 mod scope;
 mod section;
+mod slices;
 mod still;
 mod subject;
 mod waiting;

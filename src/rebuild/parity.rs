@@ -6,6 +6,7 @@
 
 use crate::clickhouse::identifier;
 use crate::diff::aggregate;
+use crate::rebuild::slices::Of;
 use crate::rebuild::subject::{StateColumn, Subject};
 use crate::sql::tokens;
 
@@ -41,15 +42,6 @@ pub(super) struct Comparison {
     in_both: bool,
     /// Columns whose value depends on the order of arrival, so that two right answers may differ.
     pub(super) left_out: Vec<String>,
-}
-
-/// Which keys are compared.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Of<'a> {
-    /// The number of a slice, from 0, and how many there are: about that part of all. The server filters before it aggregates.
-    Slice(u64, u64),
-    /// Those whose numbers a query gives.
-    Keys(&'a str),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,14 +128,10 @@ impl Comparison {
                 )
             })
             .collect();
-        let only = match of {
-            Of::Slice(_, 1) => String::new(),
-            Of::Slice(number, of) => format!(" WHERE {} % {of} = {number}", self.key_hash()),
-            Of::Keys(keys) => format!(" WHERE {} IN ({keys})", self.key_hash()),
-        };
         format!(
-            "SELECT toUInt8({number}) AS _side, * FROM (SELECT {} FROM {from} AS s){only}",
-            columns.join(", ")
+            "SELECT toUInt8({number}) AS _side, * FROM (SELECT {} FROM {from} AS s){}",
+            columns.join(", "),
+            of.filter(&self.key_hash())
         )
     }
 
