@@ -260,7 +260,7 @@ pub enum Error {
     /// INSERTs that do not end.
     #[error(
         "INSERTs that began before have not ended within {} s\n{}  when they have ended, or were killed: `housewright rebuild --resume` (or what you asked for, again)",
-        after.as_secs(), running.iter().map(|it| format!("  {} by {}, {:.0} s: {}\n", it.query_id, it.user, it.elapsed, it.query.replace('\n', " "))).collect::<Vec<_>>().concat()
+        after.as_secs(), running.iter().map(|it| format!("  {it}\n")).collect::<Vec<_>>().concat()
     )]
     Busy {
         /// How long was waited.

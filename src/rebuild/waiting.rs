@@ -39,14 +39,18 @@ impl Run<'_> {
         self.quiet_since(now).await
     }
 
-    /// Waits for all INSERTs that began before a moment.
+    /// Waits for all INSERTs that began before a moment, and for rows that were sent before it and wait in a queue.
     pub(super) async fn quiet_since(&mut self, before: f64) -> Result<(), Halt> {
         let begun = Instant::now();
         let mut told = Instant::now();
         for pause in pauses() {
-            let (now, running) = self.barrier.look(before).await?;
+            let (now, mut running) = self.barrier.look(before).await?;
             if now > before && running.is_empty() {
-                return Ok(());
+                let stamp = &self.subject.received_at;
+                running = self.barrier.queued(before, stamp).await?;
+                if running.is_empty() {
+                    return Ok(());
+                }
             }
             if begun.elapsed() > self.options.patience && now > before {
                 return Err(self.busy(running).into());
@@ -91,7 +95,7 @@ impl Run<'_> {
                         .to_ascii_uppercase()
                         .starts_with("SELECT")
                 })
-                .map(|row| Running {
+                .map(|row| Running::Insert {
                     query_id: row.query_id,
                     user: row.user,
                     elapsed: row.elapsed,

@@ -275,14 +275,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
         Event::Waiting { running } => {
             let mut text = format!("  waiting for {} to end:", count(running.len(), "INSERT"));
             for insert in running.iter().take(3) {
-                let _ = write!(
-                    text,
-                    "\n    {} by {}, {:.0} s: {}",
-                    insert.query_id,
-                    insert.user,
-                    insert.elapsed,
-                    insert.query.replace('\n', " ")
-                );
+                let _ = write!(text, "\n    {insert}");
             }
             text
         }
