@@ -109,6 +109,7 @@ pub(super) async fn survey_addition(
         select: view.select.clone(),
         columns: state_columns(&state, &view),
         engine: state.engine.clone(),
+        sums: None,
         key: state.sorting_key.clone(),
         source_key: source.sorting_key.clone(),
         change: None,

@@ -13,6 +13,7 @@ use crate::rebuild::reason::why_beside;
 use crate::rebuild::subject::{
     Found, Side, Subject, Survey, find_fed, readers, source_columns, state_columns, weigh,
 };
+use crate::rebuild::sums::Sums;
 use crate::rebuild::{Error, Options};
 
 /// Rows that only the old side has, or only the new one, among the columns that may differ.
@@ -132,6 +133,7 @@ pub async fn survey_change(
         select: view.select.clone(),
         columns: state_columns(&state, &view),
         engine: state.engine.clone(),
+        sums: Sums::of(&state, |name| view.column(name).is_some()),
         key: state.sorting_key.clone(),
         source_key: source.sorting_key.clone(),
         change: Some(changed),

@@ -27,6 +27,7 @@ mod section;
 mod slices;
 mod still;
 mod subject;
+mod sums;
 mod waiting;
 
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub use crate::rebuild::run::perform;
 pub use crate::rebuild::scope::{KeyColumn, Only, Scope};
 pub use crate::rebuild::section::{carry_out, way};
 pub use crate::rebuild::subject::{Side, Subject, Survey, survey};
+pub use crate::rebuild::sums::Sums;
 
 /// How a rebuild is done.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use crate::clickhouse::identifier;
 use crate::diff::aggregate;
 use crate::rebuild::slices::Of;
 use crate::rebuild::subject::{StateColumn, Subject};
+use crate::rebuild::sums::is_number;
 use crate::sql::tokens;
 
 /// How a column of the state is put together and compared.
@@ -40,6 +41,8 @@ pub(super) struct Comparison {
     keeps_all: bool,
     /// Whether only keys that both sides have are compared: columns that are added fill the rows that are there, and make none.
     in_both: bool,
+    /// Whether merges drop a row whose sums are all zero, so that a key that one side lacks is the same as one with zeros.
+    drops_zeros: bool,
     /// Columns whose value depends on the order of arrival, so that two right answers may differ.
     pub(super) left_out: Vec<String>,
 }
@@ -68,6 +71,11 @@ impl Comparison {
                 .iter()
                 .any(|expression| mentions_column(expression, name))
         };
+        let is_merged = |column: &StateColumn| match &subject.sums {
+            Some(sums) => sums.columns.contains(&column.name),
+            // A SummingMergeTree as it was written down before its sums were.
+            None => engine == "SummingMergeTree" || !is_number(&column.r#type),
+        };
         for column in &subject.columns {
             let plain = aggregate(&column.r#type).is_none();
             if plain && (in_key(&column.name) || keeps_all) {
@@ -75,7 +83,7 @@ impl Comparison {
                     name: column.name.clone(),
                     r#type: column.r#type.clone(),
                 });
-            } else if let Some(value) = value(column, engine) {
+            } else if let Some(value) = value(column).filter(|_| is_merged(column)) {
                 values.push(value);
             } else {
                 left_out.push(column.name.clone());
@@ -86,6 +94,7 @@ impl Comparison {
             values,
             keeps_all,
             in_both: subject.added.is_some(),
+            drops_zeros: subject.sums.as_ref().is_some_and(|it| it.drops_zeros),
             left_out,
         }
     }
@@ -142,13 +151,13 @@ impl Comparison {
         if self.keeps_all {
             differs.push("countIf(_side = 1) != countIf(_side = 2)".to_owned());
         }
-        let differs = if self.in_both {
-            differs.push("0".to_owned());
-            format!("NOT ({alone}) AND ({})", differs.join(" OR "))
-        } else {
-            differs.push(alone);
-            differs.join(" OR ")
-        };
+        // Of a side that lacks a key each sum is zero.
+        let may_lack = self.in_both || self.drops_zeros;
+        differs.push(if may_lack { "0" } else { &alone }.to_owned());
+        let mut differs = differs.join(" OR ");
+        if self.in_both {
+            differs = format!("NOT ({alone}) AND ({differs})");
+        }
         let mut columns = vec![
             format!("{} AS kh", self.key_hash()),
             format!("({differs}) AS differs"),
@@ -269,13 +278,10 @@ const UNSTABLE: [&str; 9] = [
     "kurt",
 ];
 
-fn value(column: &StateColumn, engine: &str) -> Option<Value> {
+fn value(column: &StateColumn) -> Option<Value> {
     let r#type = &column.r#type;
     let Some((function, inner)) = aggregate(r#type) else {
-        let number = ["Int", "UInt", "Float", "Decimal"]
-            .iter()
-            .any(|it| r#type.starts_with(it));
-        return (engine == "SummingMergeTree" && number).then(|| Value {
+        return is_number(r#type).then(|| Value {
             name: column.name.clone(),
             r#type: r#type.clone(),
             function: "sumIf".to_owned(),
@@ -330,7 +336,7 @@ mod tests {
             name: "c".to_owned(),
             r#type: r#type.to_owned(),
         };
-        value(&column, "AggregatingMergeTree").map(|it| (it.of(1), it.sameness))
+        value(&column).map(|it| (it.of(1), it.sameness))
     }
 
     #[test]

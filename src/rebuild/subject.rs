@@ -16,6 +16,7 @@ use crate::rebuild::obstacles::{
 };
 use crate::rebuild::run::NEVER;
 use crate::rebuild::scope::{Scope, scope};
+use crate::rebuild::sums::Sums;
 use crate::rebuild::{Error, Options};
 use crate::sql::tokens;
 
@@ -62,6 +63,9 @@ pub struct Subject {
     pub columns: Vec<StateColumn>,
     /// The engine of the state.
     pub engine: String,
+    /// What its merges add up, if that is what they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sums: Option<Sums>,
     /// The sorting key of the state.
     pub key: Vec<String>,
     /// The sorting key of the source.
@@ -410,6 +414,7 @@ pub async fn survey(client: &Client, name: &str, options: &Options) -> Result<Su
         select: view.select.clone(),
         columns: state_columns(state, view),
         engine: state.engine.clone(),
+        sums: Sums::of(state, |name| view.column(name).is_some()),
         key: state.sorting_key.clone(),
         source_key: source.sorting_key.clone(),
         change: None,
@@ -591,6 +596,7 @@ mod tests {
             source_columns: vec!["a".to_owned()],
             columns: Vec::new(),
             engine: "SummingMergeTree".to_owned(),
+            sums: None,
             key: vec!["a".to_owned()],
             source_key: vec!["a".to_owned()],
             change: None,
