@@ -376,6 +376,81 @@ async fn a_statement_of_a_dead_run_that_arrives_when_another_has_gone_on_does_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_of_a_dead_abort_that_arrives_when_a_new_rebuild_has_begun_does_no_harm() {
+    const NAME: &str = "rebuild_late_abort";
+    const BEGIN: [&str; 6] = ["rebuild", "sessions", "--lead", "0", "--chunk-rows", "800"];
+    let client = database_with_schema(NAME).await;
+    seed(&client, 300).await;
+    let before = done(NAME, &["dump"]);
+    let mut places = Vec::new();
+    for number in 1.. {
+        // Readers read the new side, so that all there is has to be taken back.
+        done(NAME, &BEGIN);
+        let count = AtomicUsize::new(0);
+        let late = move |request: &Request| {
+            let sql = request.sql();
+            // What names nothing but the run's own.
+            let own = ["CREATE TABLE", "DROP TABLE"];
+            let harmless = own.iter().any(|word| sql.trim_start().starts_with(word));
+            let counts = kill::changes(request) && (support::full() || !harmless);
+            if counts && count.fetch_add(1, Ordering::SeqCst) + 1 == number {
+                Fate::HoldLate
+            } else {
+                Fate::Pass
+            }
+        };
+        let (proxy, end) =
+            kill::killed(|url| housewright(url, NAME, &["rebuild", "--abort"]), late);
+        let End::Killed(sql) = end else { break };
+        done(NAME, &["unlock", "--force", "-q"]);
+        let aborted = run(NAME, &["rebuild", "--abort"]);
+        let said = String::from_utf8_lossy(&aborted.stderr).into_owned();
+        assert!(
+            aborted.status.success() || said.contains("there is no rebuild to abort"),
+            "{sql}: {said}"
+        );
+        // A new one, which is on its way, or has come to its end, when the statement arrives.
+        let on_its_way = number % 2 == 0;
+        if on_its_way {
+            let moves = |request: &Request| {
+                if request.sql().contains("MOVE PARTITION") {
+                    Fate::HoldBefore
+                } else {
+                    Fate::Pass
+                }
+            };
+            let (_, end) = kill::killed(|url| housewright(url, NAME, &BEGIN), moves);
+            assert!(matches!(end, End::Killed(_)));
+            done(NAME, &["unlock", "--force", "-q"]);
+        } else {
+            done(NAME, &BEGIN);
+        }
+        one_insert(&client, number).await;
+        assert_right(&client).await;
+        let answer = proxy.release();
+        let status = answer.lines().next().unwrap_or_default();
+        places.push(format!("{} {sql}", status.replace("HTTP/1.1 ", "")));
+        one_insert(&client, number).await;
+        assert_right(&client).await;
+        if on_its_way {
+            done(NAME, &["rebuild", "--resume", "--lead", "0"]);
+        }
+        done(NAME, &["rebuild", "--finish"]);
+        one_insert(&client, number).await;
+        assert_right(&client).await;
+        assert_eq!(done(NAME, &["dump"]), before, "{places:?}");
+        // So that the next abort takes the ledger away too.
+        execute(&client, "DROP TABLE housewright_rebuild").await;
+    }
+    println!(
+        "late at {} places:\n  {}",
+        places.len(),
+        places.join("\n  ")
+    );
+    assert!(places.len() > 5, "{places:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aborted_at_every_statement_it_leaves_no_trace() {
     const NAME: &str = "rebuild_abort";
     let client = database_with_schema(NAME).await;

@@ -79,10 +79,7 @@ impl Run<'_> {
                     let replace = before.replacen("CREATE VIEW ", "CREATE OR REPLACE VIEW ", 1);
                     self.send(&replace).await?;
                 }
-                None if now.is_some() => {
-                    let drop = format!("DROP VIEW IF EXISTS {}", identifier(&reader.name));
-                    self.send(&drop).await?;
-                }
+                None if now.is_some() => self.take_away(&reader.name).await?,
                 _ => {}
             }
         }

@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::clickhouse::{Client, Error, Query};
+use crate::catalog::generation::scratch;
+use crate::clickhouse::{Client, Error, Query, identifier};
 use crate::journal::{Owner, REBUILD_TABLE};
+use crate::rebuild::away::away;
 use crate::rebuild::differences::Differences;
+use crate::rebuild::run::{microseconds, seconds};
 use crate::rebuild::subject::Subject;
 
 /// A fact that waits in a queue of the server's is not written down yet.
@@ -361,16 +364,41 @@ fn in_force(rows: Vec<Row>) -> Vec<Row> {
         .collect()
 }
 
-/// Takes a ledger without a fact away, as a run leaves it that was killed before its first.
+/// Takes a ledger without a fact away, as a run leaves it that was killed before its first, and what one leaves that was killed while it took
+/// it away.
 ///
 /// # Errors
 /// [`Error`].
-pub(super) async fn sweep(client: &Client) -> Result<(), Error> {
+pub(super) async fn sweep(client: &Client, owner: &Owner) -> Result<(), Error> {
     if read(client).await?.0 > 0 {
         return Ok(());
     }
-    let drop = Query::new(format!("DROP TABLE IF EXISTS {REBUILD_TABLE}"));
-    client.execute(&drop).await
+    take_away(client, owner).await
+}
+
+/// Takes the ledger out of the database.
+async fn take_away(client: &Client, owner: &Owner) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let query = Query::new(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, {name:String}) ORDER BY name",
+    )
+    .text("name", REBUILD_TABLE);
+    let rows: Vec<Row> = client.rows(&query).await?;
+    for Row { name } in &rows {
+        if name.starts_with(&scratch(REBUILD_TABLE, "")) {
+            let drop = Query::new(format!("DROP TABLE IF EXISTS {}", identifier(name)));
+            client.execute(&drop).await?;
+        }
+    }
+    if rows.iter().any(|row| row.name == REBUILD_TABLE) {
+        for statement in away(REBUILD_TABLE, REBUILD_TABLE, &owner.run_id) {
+            client.execute(&Query::new(statement)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The writing end, for one run that holds the lock.
@@ -411,20 +439,23 @@ impl<'a> Ledger<'a> {
         client: &'a Client,
         owner: &'a Owner,
         subject: Subject,
-        now: u64,
+        now: f64,
     ) -> Result<Self, Error> {
         let (position, last) = read(client).await?;
         let create = Query::new(format!(
             "CREATE TABLE IF NOT EXISTS {REBUILD_TABLE} (\n    position UInt64,\n    recorded_at DateTime DEFAULT now(),\n    rebuild UInt64,\n    run_id String,\n    who String,\n    host String,\n    tool_version String,\n    step String,\n    detail String\n) ENGINE = MergeTree ORDER BY position"
         ));
         client.execute(&create).await?;
-        let rebuild = last.map_or(1, |last| last.rebuild + 1);
+        // No number is used twice, although an abort takes the ledger away: a fact of a dead run that is still on its way counts for none.
+        let rebuild = last
+            .map_or(0, |last| last.rebuild + 1)
+            .max(microseconds(now));
         let mut ledger = Self {
             client,
             owner,
             position,
             settings: client.known(&SETTINGS).await?,
-            progress: Progress::begin(rebuild, subject.clone(), now),
+            progress: Progress::begin(rebuild, subject.clone(), seconds(now)),
         };
         ledger
             .write(Fact::Begun {
@@ -474,11 +505,18 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// [`Error`].
     pub(super) async fn forget(mut self) -> Result<(), Error> {
-        if self.progress.rebuild > 1 {
+        #[derive(Deserialize)]
+        struct Row {
+            others: u64,
+        }
+        let query = Query::new(format!(
+            "SELECT toUInt64(count()) AS others FROM {REBUILD_TABLE} WHERE step = 'begun' AND rebuild != {}",
+            self.progress.rebuild
+        ));
+        if self.client.row::<Row>(&query).await?.others > 0 {
             return self.write(Fact::Aborted).await;
         }
-        let drop = Query::new(format!("DROP TABLE IF EXISTS {REBUILD_TABLE}"));
-        self.client.execute(&drop).await
+        take_away(self.client, self.owner).await
     }
 }
 

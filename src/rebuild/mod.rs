@@ -8,6 +8,7 @@
 
 mod addition;
 mod agreement;
+mod away;
 mod barrier;
 mod capture;
 mod change;

@@ -102,7 +102,7 @@ pub(super) async fn under(
         (_, Some(open)) => open,
         (_, None) => {
             if *task == Task::Abort {
-                crate::rebuild::ledger::sweep(client).await?;
+                crate::rebuild::ledger::sweep(client, owner).await?;
             }
             return Err(Error::None {
                 what: match task {
@@ -170,7 +170,7 @@ async fn begin<'a>(
     subject: Subject,
 ) -> Result<Ledger<'a>, Error> {
     let now = Barrier::new(client, &subject.source).await?.now().await?;
-    Ok(Ledger::begin(client, owner, subject, seconds(now)).await?)
+    Ok(Ledger::begin(client, owner, subject, now).await?)
 }
 
 /// What a name means, if nothing stands in the way.
@@ -348,7 +348,7 @@ impl Run<'_> {
     }
 
     /// Replaces the reading views, each atomically: by such that read the new state, or the old one.
-    async fn swap(&mut self, to_new: bool) -> Result<(), Halt> {
+    pub(super) async fn swap(&mut self, to_new: bool) -> Result<(), Halt> {
         if self.subject.change.is_some() {
             return self.change_over(to_new).await;
         }
@@ -394,6 +394,10 @@ impl Run<'_> {
         if !self.ledger.progress.finishing {
             self.write(Fact::Finishing).await?;
         }
+        // What a dead run was about to give back to the readers.
+        if self.subject.change.is_none() {
+            self.swap(true).await?;
+        }
         let state = self.subject.old.state.clone();
         let mut views = self.attempts().await?;
         views.retain(|view| *view != self.subject.new.view);
@@ -401,20 +405,6 @@ impl Run<'_> {
         self.let_go(&views, &state).await?;
         self.drop_scratch().await?;
         self.write(Fact::Finished).await
-    }
-
-    /// The new side goes, and everything is as it was.
-    pub(super) async fn abort(&mut self) -> Result<(), Halt> {
-        if !self.ledger.progress.aborting {
-            self.write(Fact::Aborting).await?;
-        }
-        if let Some(added) = self.subject.added.clone() {
-            return self.take_back(&added).await;
-        }
-        self.swap(false).await?;
-        let (state, views) = (self.subject.new.state.clone(), self.attempts().await?);
-        self.let_go(&views, &state).await?;
-        self.drop_scratch().await
     }
 
     /// Drops views, and their table once no INSERT is left that feeds it.
@@ -571,11 +561,19 @@ impl Run<'_> {
 }
 
 pub(super) fn seconds(time: f64) -> u64 {
+    whole(time)
+}
+
+pub(super) fn microseconds(time: f64) -> u64 {
+    whole(time * 1e6)
+}
+
+fn whole(time: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "seconds since 1970"
+        reason = "since 1970"
     )]
-    let seconds = time.max(0.0) as u64;
-    seconds
+    let whole = time.max(0.0) as u64;
+    whole
 }
