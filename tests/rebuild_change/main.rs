@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use housewright::clickhouse::Client;
-use support::kill::{End, killed_at};
-use support::proxy::Fate;
+use support::kill::{self, End, killed_at};
+use support::proxy::{Fate, Proxy, Request};
 use support::sandbox::{Sandbox, filters, snapshot};
-use support::{database_with_schema, execute, schema, table};
+use support::{database_with_schema, engine, execute, schema, table};
 
 /// A part of our own migrations, from a statement's first words to its `;`.
 fn statement(file: &str, begins: &str) -> String {
@@ -498,6 +498,49 @@ async fn what_may_differ_is_said_and_nothing_else_may() {
         table(&client, "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'sessions%' ORDER BY name").await,
         "sessions\nsessions_v2\nsessions_v2_mv"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_slices_of_the_keys_new_and_old_differ_in_the_same_rows() {
+    let client = database_with_schema("change_slices").await;
+    let sandbox = Sandbox::new();
+    execute(&client, EVENTS).await;
+    execute(&client, "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id) SELECT 'p', toString(100 + number), toDateTime64('2026-06-03 10:00:00', 3, 'UTC') + number, if(number % 3 = 0, 'screen', '$pageview'), 'c', 'n' || toString(number % 40) FROM numbers(60)").await;
+    sandbox.write(
+        "v2.sql",
+        second(&[(
+            "countIf(e.event_name = '$pageview')",
+            "countIf(e.event_name IN ('$pageview', 'screen'))",
+        )]),
+    );
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut told = Vec::new();
+    for (rows, slices) in [("1000000", 1), ("9", 5)] {
+        let proxy = Proxy::start(&engine().url, |_| Fate::Pass);
+        let args = ["rebuild", "sessions", "--to", "v2.sql", "--lead", "0"];
+        let args = [&args[..], &["--chunk-rows", rows]].concat();
+        let output = sandbox.at(&proxy.url, &client, &args).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let seen = proxy.seen.lock().unwrap().clone();
+        let looks = seen.iter().filter(|it| {
+            it.sql()
+                .contains("INSERT INTO `sessions_v2__housewright_against_seen")
+        });
+        assert_eq!(looks.count(), slices, "{said}");
+        let from = said.find("  `sessions` against").unwrap();
+        told.push(said[from..].to_owned());
+        done(&sandbox, &client, &["rebuild", "--abort", "-q"]);
+    }
+    assert_eq!(told[0], told[1]);
+    insta::assert_snapshot!(told[0], @"
+    `sessions` against what it says now: 21 rows the same
+      pageview_count differs in 22 rows
+      e.g. project_id p, session_id n0, anonymous_id c: pageview_count was 1 and is 2
+      e.g. project_id p, session_id n2, anonymous_id c: pageview_count was 1 and is 2
+      e.g. project_id p, session_id n21, anonymous_id c: pageview_count was 0 and is 1
+    readers read the new side
+    ");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
