@@ -1386,3 +1386,43 @@ async fn a_source_that_does_not_say_when_it_took_a_row_is_rebuilt_while_nobody_w
         right().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_chunks_that_are_shown_before_are_those_that_are_made() {
+    const NAME: &str = "rebuild_chunks";
+    let client = database(NAME).await;
+    for statement in [
+        "CREATE TABLE raw (k UInt8, n UInt64, at DateTime64(6, 'UTC') MATERIALIZED now64(6)) ENGINE = MergeTree PARTITION BY k ORDER BY n SETTINGS index_granularity = 100",
+        "CREATE TABLE sums (k UInt8, n UInt64) ENGINE = SummingMergeTree ORDER BY k",
+        "CREATE MATERIALIZED VIEW sums_mv TO sums AS SELECT k, sum(n) AS n FROM raw GROUP BY k",
+        "CREATE VIEW totals AS SELECT k, sum(n) AS n FROM sums GROUP BY k",
+        // A large partition, and small ones of which several fit into a chunk.
+        "INSERT INTO raw (k, n) SELECT if(number < 1500, 0, 1 + number % 4), number FROM numbers(1900)",
+    ] {
+        execute(&client, statement).await;
+    }
+    let begin = ["rebuild", "totals", "--lead", "0", "--format", "json"];
+    let shown = |args: &[&str]| {
+        let shown = done(NAME, &[&begin[..], args, &["--dry-run"]].concat());
+        serde_json::from_str::<serde_json::Value>(&shown).unwrap()["chunks"].clone()
+    };
+    for (args, chunks) in [
+        (vec![], 1),
+        (vec!["--chunk-rows", "400"], 5),
+        // Of less than a granule no piece can be made.
+        (vec!["--chunk-rows", "30"], 19),
+        (vec!["--chunk-rows", "400", "--where", "k = 1"], 2),
+    ] {
+        let made = done(NAME, &[&begin[..], &args].concat());
+        done(NAME, &["rebuild", "--abort"]);
+        let made = made
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .find(|line| line["step"] == "planned")
+            .unwrap();
+        assert_eq!(made["chunks"], chunks, "{args:?}");
+        assert_eq!(shown(&args), chunks, "{args:?}");
+    }
+    // Slower means smaller.
+    assert_eq!(shown(&["--max-rows-per-second", "20"]), 10);
+}

@@ -186,13 +186,11 @@ async fn show(
     let survey = surveyed.map_err(|error| stop(error, context))?;
     let (target, database) = (&connection.target, &connection.settings.database);
     if context.printer.is_json() {
-        context.printer.data(&report::rebuild::survey_json(
-            &survey, options, target, database,
-        ));
+        let data = report::rebuild::survey_json(&survey, target, database);
+        context.printer.data(&data);
     } else {
-        context
-            .printer
-            .data(&report::rebuild::survey(&survey, options, target, database));
+        let data = report::rebuild::survey(&survey, target, database);
+        context.printer.data(&data);
     }
     if survey.refusals.is_empty() {
         return Ok(ExitCode::SUCCESS);

@@ -21,6 +21,13 @@ struct Table<'a> {
     key: &'a [String],
 }
 
+/// A state whose rows are taken over where they are not made anew: its name, the keys that are made anew besides, and its partitions.
+struct Kept<'a> {
+    state: &'a str,
+    touched: Option<&'a str>,
+    partitions: Vec<PartitionRow>,
+}
+
 /// Cuts the rows from before the cut into pieces, and counts them. Of a rebuild of some rows: what has to be read for these, and the frozen
 /// old state.
 ///
@@ -33,39 +40,74 @@ pub(super) async fn plan(
     cut: u64,
     rows: u64,
 ) -> Result<(Vec<Chunk>, u64), Error> {
+    let before = subject.before(cut);
+    let there = partitions(client, &subject.source, &before).await?;
+    let kept = match frozen {
+        Some((state, touched)) => Some(Kept {
+            state,
+            touched: Some(touched),
+            partitions: partitions(client, state, "1").await?,
+        }),
+        None => None,
+    };
+    cut_up(client, subject, &before, there, kept, rows).await
+}
+
+/// How many pieces [`plan`] would cut if it were asked now, by what the server knows of parts and their indices.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn expect(client: &Client, subject: &Subject, rows: u64) -> Result<u64, Error> {
+    let there = parts(client, &subject.source).await?;
+    let kept = match subject.scope {
+        Some(_) => Some(Kept {
+            state: &subject.old.state,
+            touched: None,
+            partitions: parts(client, &subject.old.state).await?,
+        }),
+        None => None,
+    };
+    let (chunks, _) = cut_up(client, subject, "1", there, kept, rows).await?;
+    Ok(chunks.len() as u64)
+}
+
+/// Cuts partitions of the source into pieces, and behind them those of a state that is taken over.
+async fn cut_up(
+    client: &Client,
+    subject: &Subject,
+    before: &str,
+    mut partitions: Vec<PartitionRow>,
+    kept: Option<Kept<'_>>,
+    rows: u64,
+) -> Result<(Vec<Chunk>, u64), Error> {
     let rows = rows.max(1);
     let source = Table {
         name: &subject.source,
         key: &subject.source_key,
     };
-    let mut partitions = partitions(client, &source, &subject.before(cut)).await?;
-    let Some((scope, (state, touched))) = subject.scope.as_ref().zip(frozen) else {
+    let Some((scope, kept)) = subject.scope.as_ref().zip(kept) else {
         let total = partitions.iter().map(|it| it.rows).sum();
         return Ok((pieces(client, &source, partitions, rows).await?, total));
     };
     for partition in &mut partitions {
-        let condition = format!(
-            "{} AND _partition_id = {}",
-            subject.before(cut),
-            literal(&partition.id)
-        );
+        let condition = format!("{before} AND _partition_id = {}", literal(&partition.id));
         let query = scope.within(
             &subject.query(&condition),
             &subject.column_list(),
-            Some(touched),
+            kept.touched,
         );
         let read = estimate(client, &subject.source, &query).await?;
         partition.rows = partition.rows.min(read);
     }
     partitions.retain(|partition| partition.rows > 0);
     let state = Table {
-        name: state,
+        name: kept.state,
         key: &subject.key,
     };
-    let kept = self::partitions(client, &state, "1").await?;
-    let total = partitions.iter().chain(&kept).map(|it| it.rows).sum();
+    let all = partitions.iter().chain(&kept.partitions);
+    let total = all.map(|it| it.rows).sum();
     let mut chunks = pieces(client, &source, partitions, rows).await?;
-    let kept = pieces(client, &state, kept, rows).await?;
+    let kept = pieces(client, &state, kept.partitions, rows).await?;
     chunks.extend(kept.into_iter().map(|chunk| Chunk {
         kept: true,
         ..chunk
@@ -92,12 +134,22 @@ pub(super) async fn estimate(client: &Client, table: &str, query: &str) -> Resul
 /// The partitions of a table that have rows for which a condition holds, with their number.
 async fn partitions(
     client: &Client,
-    table: &Table<'_>,
+    table: &str,
     condition: &str,
 ) -> Result<Vec<PartitionRow>, Error> {
     let query = Query::new(format!(
         "SELECT _partition_id AS id, toUInt64(count()) AS rows FROM {} WHERE {condition} GROUP BY id ORDER BY id",
-        identifier(table.name),
+        identifier(table),
+    ));
+    client.rows(&query).await
+}
+
+/// All partitions of a table, by its parts: nothing of the table is read.
+async fn parts(client: &Client, table: &str) -> Result<Vec<PartitionRow>, Error> {
+    let query = Query::new(format!(
+        "SELECT partition_id AS id, toUInt64(sum(rows)) AS rows FROM system.parts \
+         WHERE active AND database = currentDatabase() AND table = {} GROUP BY id ORDER BY id",
+        literal(table)
     ));
     client.rows(&query).await
 }

@@ -62,8 +62,14 @@ impl Run<'_> {
             self.or_take_back(captured).await?;
         }
         if self.ledger.progress.chunks.is_none() {
-            let (chunks, rows) =
-                chunks::plan(self.client, &self.subject, None, self.cut(), self.piece()).await?;
+            let (chunks, rows) = chunks::plan(
+                self.client,
+                &self.subject,
+                None,
+                self.cut(),
+                self.options.piece(),
+            )
+            .await?;
             self.write(Fact::Planned { chunks, rows }).await?;
         }
         self.fill(added).await?;

@@ -78,6 +78,15 @@ pub struct Options {
     pub only: Option<Only>,
 }
 
+impl Options {
+    /// About how many rows one piece of history is: fewer if they are to come slowly.
+    #[must_use]
+    pub(crate) fn piece(&self) -> u64 {
+        let limit = self.max_rows_per_second.unwrap_or(u64::MAX);
+        self.chunk_rows.min(limit.saturating_mul(10)).max(1)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

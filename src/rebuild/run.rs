@@ -323,7 +323,7 @@ impl Run<'_> {
                 &self.subject,
                 frozen.as_ref(),
                 self.cut(),
-                self.piece(),
+                self.options.piece(),
             )
             .await?;
             self.write(Fact::Planned { chunks, rows }).await?;
@@ -442,12 +442,6 @@ impl Run<'_> {
                 progress: &self.ledger.progress,
             });
         }
-    }
-
-    /// The rows of a piece; fewer if they are to come slowly.
-    pub(super) fn piece(&self) -> u64 {
-        let limit = self.options.max_rows_per_second.unwrap_or(u64::MAX);
-        self.options.chunk_rows.min(limit.saturating_mul(10)).max(1)
     }
 
     pub(super) async fn write(&mut self, fact: Fact) -> Result<(), Halt> {

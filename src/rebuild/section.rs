@@ -70,14 +70,13 @@ pub async fn way(client: &Client, what: &Redefinition, options: &Options) -> Res
     if !survey.refusals.is_empty() {
         return Err(Error::Refused(survey.refusals));
     }
-    let chunks = survey.source_rows.div_ceil(options.chunk_rows.max(1));
     if let Some(added) = &survey.subject.added {
         return Ok(How::InPlace {
             why: why_in_place(&added.filled),
             source: survey.subject.source.clone(),
             rows: survey.source_rows,
             bytes: survey.source_bytes,
-            chunks,
+            chunks: survey.chunks,
             state: survey.subject.new.state.clone(),
             columns: added.filled.clone(),
             readers: survey.readers,
@@ -88,7 +87,7 @@ pub async fn way(client: &Client, what: &Redefinition, options: &Options) -> Res
         source: survey.subject.source,
         rows: survey.source_rows,
         bytes: survey.source_bytes,
-        chunks,
+        chunks: survey.chunks,
         state_bytes: survey.state_bytes,
         free_bytes: survey.free_bytes,
         old_state: Some(survey.subject.old.state).filter(|it| !it.is_empty()),

@@ -256,6 +256,8 @@ pub struct Survey {
     pub scope_rows: Option<u64>,
     /// Bytes of the source on disk.
     pub source_bytes: u64,
+    /// In how many pieces history would be made anew; 0 if something stands in the way.
+    pub chunks: u64,
     /// Rows of the state.
     pub state_rows: u64,
     /// Bytes of the state on disk.
@@ -489,6 +491,11 @@ pub(super) async fn weigh(
         ),
         _ => None,
     };
+    let chunks = if refusals.is_empty() {
+        chunks::expect(client, &subject, options.piece()).await?
+    } else {
+        0
+    };
     Ok(Survey {
         subject,
         readers,
@@ -497,6 +504,7 @@ pub(super) async fn weigh(
         source_rows,
         scope_rows,
         source_bytes,
+        chunks,
         state_rows,
         state_bytes,
         free_bytes,

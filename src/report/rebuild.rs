@@ -6,16 +6,15 @@ use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Severity, thousands};
 use crate::rebuild::{
-    Added, Differences, Error, Event, Example, Fact, Options, Outcome, Refusal, Subject, Survey,
-    Task,
+    Added, Differences, Error, Event, Example, Fact, Outcome, Refusal, Subject, Survey, Task,
 };
 use crate::report::{JSON_VERSION, bytes, count, duration, json as document, moment};
 
 /// What a rebuild would do, for a person.
 #[must_use]
-pub fn survey(survey: &Survey, options: &Options, target: &str, database: &str) -> String {
+pub fn survey(survey: &Survey, target: &str, database: &str) -> String {
     let subject = &survey.subject;
-    let chunks = chunks(survey, options);
+    let chunks = usize::try_from(survey.chunks).unwrap_or(usize::MAX);
     let mut steps = vec![
         format!(
             "make {} beside {}, and a view that feeds it from `{}`",
@@ -128,11 +127,6 @@ fn many(rows: u64) -> String {
     count(usize::try_from(rows).unwrap_or(usize::MAX), "row")
 }
 
-fn chunks(survey: &Survey, options: &Options) -> usize {
-    let chunks = survey.source_rows.div_ceil(options.chunk_rows.max(1));
-    usize::try_from(chunks).unwrap_or(usize::MAX)
-}
-
 #[derive(Serialize)]
 struct SurveyJson<'a> {
     version: u32,
@@ -154,13 +148,13 @@ struct SurveyJson<'a> {
     source_bytes: u64,
     state_bytes: u64,
     free_bytes: u64,
-    chunks: usize,
+    chunks: u64,
     refusals: &'a [Refusal],
 }
 
 /// What a rebuild would do, for a program.
 #[must_use]
-pub fn survey_json(survey: &Survey, options: &Options, target: &str, database: &str) -> String {
+pub fn survey_json(survey: &Survey, target: &str, database: &str) -> String {
     let subject = &survey.subject;
     document(&SurveyJson {
         version: JSON_VERSION,
@@ -182,7 +176,7 @@ pub fn survey_json(survey: &Survey, options: &Options, target: &str, database: &
         source_bytes: survey.source_bytes,
         state_bytes: survey.state_bytes,
         free_bytes: survey.free_bytes,
-        chunks: chunks(survey, options),
+        chunks: survey.chunks,
         refusals: &survey.refusals,
     })
 }

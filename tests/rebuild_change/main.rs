@@ -1155,7 +1155,7 @@ async fn a_section_is_plain_ddl_where_nothing_is_and_a_rebuild_where_rows_are() 
       3/3  CREATE VIEW               sessions        metadata
       from statement 1 on: a rebuild, because `events` has rows: history is made anew in `sessions_v2` while rows come in
         not in place, because `pageview_count` is made otherwise, and what is in merged rows cannot be made anew from them; where history may keep what it has, MODIFY QUERY does
-        5 rows ([BYTES]) of `events` in 3 chunks; the copy needs about [BYTES] on disk, [BYTES] are free
+        5 rows ([BYTES]) of `events` in 2 chunks; the copy needs about [BYTES] on disk, [BYTES] are free
         then these change over: sessions
         `sessions_v1` is kept, and fed: the down section goes back to it; sources goes on with it
 
