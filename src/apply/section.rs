@@ -7,10 +7,10 @@ use std::time::Instant;
 use crate::apply::run::{Run, fact, milliseconds};
 use crate::apply::witness::{Phase, Witness};
 use crate::apply::{Event, FailureKind};
-use crate::clickhouse::{Client, Error as ClickHouseError};
+use crate::clickhouse::{Client, Error as ClickHouseError, identifier};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::journal::{Fact, State};
-use crate::migration::{Rebuild, Redefinition};
+use crate::migration::{Change, Part, Rebuild, Redefinition};
 use crate::plan::{How, Plan, Step, Way};
 use crate::rebuild::{self, Error, Options};
 use crate::sql::Kind;
@@ -165,13 +165,37 @@ fn begun_plainly(
     if of_one_section(steps).all(|step| step.kind == Kind::CreateView) {
         return Ok(Some(Section::Plain));
     }
-    if matches!(*section.what, Redefinition::InPlace(_)) {
+    let Redefinition::Beside(change) = &*section.what else {
         return Ok(None);
-    }
+    };
+    let steps = taking_back(change, section.first_number()..step.number, step.version);
     Err(FailureKind::Rebuild {
         step: Box::new(step.clone()),
-        error: Box::new(Error::BegunPlainly),
+        error: Box::new(Error::BegunPlainly { steps }),
     })
+}
+
+/// How to take back statements of a changed definition, by their numbers, the last first.
+fn taking_back(change: &Change, done: std::ops::Range<u32>, version: u64) -> Vec<String> {
+    let mut parts: Vec<&Part> = [&change.state, &change.view]
+        .into_iter()
+        .chain(&change.readers)
+        .collect();
+    parts.sort_by_key(|part| part.location.span.start);
+    let mut steps: Vec<String> = done
+        .zip(parts)
+        .map(|(number, part)| {
+            let name = identifier(&part.name);
+            let undo = if part.name == change.state.name {
+                format!("DROP TABLE {name}")
+            } else {
+                format!("let {name} be what it was")
+            };
+            format!("{undo}, and `housewright repair --retry {version}:{number}`")
+        })
+        .collect();
+    steps.reverse();
+    steps
 }
 
 /// The steps of the section that a list begins with.

@@ -14,7 +14,7 @@ use crate::clickhouse::{Client, Error, Query, identifier, literal};
 use crate::diagnostic::Severity;
 use crate::drift::{self, Bench};
 use crate::engine::child::open;
-use crate::journal::{Journal, State};
+use crate::journal::{Journal, State, executed};
 use crate::plan::{Doubt, Findings, Log, Sign, Trace, Traces, Verdict, decide};
 use crate::sql::header;
 
@@ -291,10 +291,8 @@ async fn compare(
     journal: &Journal,
     sql: &str,
 ) -> Result<Sign, drift::Error> {
-    let mut steps: Vec<drift::Step> = journal
-        .facts()
-        .iter()
-        .filter(|fact| fact.state == State::Done)
+    let mut steps: Vec<drift::Step> = executed(journal)
+        .into_iter()
         .flat_map(|fact| drift::Step::of_text(&fact.sql))
         .collect();
     let before = bench.replay(&steps).await?;

@@ -7,14 +7,15 @@ use anyhow::anyhow;
 use crate::cli::connect::{connect, owner};
 use crate::cli::{Context, Stop};
 use crate::config::resolve;
-use crate::journal::{Fact, Journal, Lock, State, Writer, records};
+use crate::journal::{Condition, Fact, Journal, Lock, State, Writer, records};
 use crate::migration::Migrations;
 use crate::plan::Direction;
 
 /// Record the checksums of the files, or settle a statement in doubt
 ///
 /// Without an option it writes `housewright.sum` anew, offline. `--done` and `--retry` append what you found out about a statement that
-/// was begun and whose end nobody wrote down.
+/// was begun and whose end nobody wrote down. `--retry` also takes the last that is done of a migration that is applied in part, if you
+/// took it back by hand.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The effect of this statement is there
@@ -85,11 +86,15 @@ async fn settle(
             .facts()
             .iter()
             .rfind(|fact| fact.version == version && fact.statement == statement && fact.direction == direction.word());
+        // Of a migration that is applied in part the last statement may have been taken back by hand.
+        let is_last = records(&journal)
+            .get(&version)
+            .is_some_and(|it| it.condition() != Condition::Applied && it.done() == statement);
         // A statement of a stored down section cannot be corrected, so one that was refused may be called done.
         let settles = |fact: &&Fact| match fact.state {
             State::Started => true,
             State::Failed => direction == Direction::Down && state == State::Done,
-            State::Done => false,
+            State::Done => direction == Direction::Up && state == State::Failed && is_last,
         };
         let Some(begun) = last.filter(settles) else {
             return Err(Stop::usage(anyhow!(

@@ -10,7 +10,7 @@ mod prove;
 use crate::catalog::{Cycle, Definition, Definitions, Difference, Masking};
 use crate::clickhouse::Client;
 use crate::diagnostic::Location;
-use crate::journal::{Journal, State, records};
+use crate::journal::{Journal, executed, records};
 
 pub use crate::drift::bench::{Bench, Step};
 pub use crate::drift::files::{
@@ -85,11 +85,8 @@ pub struct Drift {
 /// [`Error`]; [`Error::Statement`] means a statement that the target took and the embedded engine does not.
 pub async fn drift(target: &Client, journal: &Journal, bench: &Bench) -> Result<Drift, Error> {
     let live = Definitions::read(target, Masking::Replication).await?;
-    // What was executed, up and down, in the order in which it was.
-    let steps: Vec<Step> = journal
-        .facts()
-        .iter()
-        .filter(|fact| fact.state == State::Done)
+    let steps: Vec<Step> = executed(journal)
+        .into_iter()
         .flat_map(|fact| Step::of_text(&fact.sql))
         .collect();
     let should = bench.replay(&steps).await?;

@@ -17,7 +17,7 @@ use crate::cluster::{engine, hosts, keep_house, on_cluster};
 pub use crate::journal::lock::{
     Holder, LEASE, Lock, LockError, Owner, TABLE as LOCK_TABLE, holder, unlock,
 };
-pub use crate::journal::record::{Condition, Record, RecordedStatement, records};
+pub use crate::journal::record::{Condition, Record, RecordedStatement, executed, records};
 
 /// The journal's table.
 pub const TABLE: &str = "housewright_journal";

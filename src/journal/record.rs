@@ -162,6 +162,26 @@ pub fn records(journal: &Journal) -> BTreeMap<u64, Record> {
     records
 }
 
+/// What was executed, up and down, in the order in which it was; without what somebody took back by hand and said so: a fact that it is not
+/// there follows the one that it is done.
+#[must_use]
+pub fn executed(journal: &Journal) -> Vec<&Fact> {
+    let key = |fact: &Fact| (fact.version, fact.direction.clone(), fact.statement);
+    let mut last: BTreeMap<_, &Fact> = BTreeMap::new();
+    let mut taken_back = Vec::new();
+    for fact in journal.facts() {
+        let before = last.insert(key(fact), fact);
+        if let Some(done) = before.filter(|it| it.state == State::Done)
+            && fact.state == State::Failed
+        {
+            taken_back.push(done.position);
+        }
+    }
+    let stands = |fact: &&Fact| !taken_back.contains(&fact.position);
+    let done = |fact: &&Fact| fact.state == State::Done;
+    journal.facts().iter().filter(done).filter(stands).collect()
+}
+
 fn recorded(fact: &Fact) -> RecordedStatement {
     RecordedStatement {
         state: fact.state,

@@ -347,9 +347,12 @@ pub enum Error {
     },
     /// A section was begun as plain statements.
     #[error(
-        "it was begun as plain statements when its source was empty, and there are rows by now\n  drop what its first statements made, and say so: `housewright repair --retry VERSION:NUMBER` for each of them"
+        "it was begun as plain statements when its source was empty, and rows have come by now that the new state would not have"
     )]
-    BegunPlainly,
+    BegunPlainly {
+        /// What to do, step by step, so that it can begin again.
+        steps: Vec<String>,
+    },
     /// Somebody goes on with the old side.
     #[error("`{state}` is still read by {}, so it cannot be let go\n  let them read the new side (CREATE OR REPLACE VIEW), or drop them; nothing was changed", readers.join(", "))]
     StillRead {

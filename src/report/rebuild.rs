@@ -547,6 +547,13 @@ pub fn findings(error: &Error) -> Option<Vec<Diagnostic>> {
                 "if that is meant, `housewright rebuild --abort`, add it to what may differ, and begin again; otherwise mend the definition",
             )])
         }
+        Error::BegunPlainly { steps } => {
+            let finding = Diagnostic::new(Severity::Error, "begun-plainly", error.to_string());
+            Some(vec![finding.help(format!(
+                "{}; then `apply` again makes history anew",
+                steps.join("; ")
+            ))])
+        }
         _ => None,
     }
 }

@@ -1293,6 +1293,87 @@ async fn a_section_killed_anywhere_ends_as_if_it_never_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_section_that_was_begun_plainly_says_how_to_go_on_when_rows_have_come() {
+    let (change, down) = screens();
+    let sandbox = with_section(&change, &down);
+    let client = support::database("section_plainly").await;
+    let killed = |fate: Fate| {
+        let at_the_view = move |request: &Request| {
+            let sql = request.sql();
+            if sql.trim_start().starts_with("CREATE MATERIALIZED VIEW") {
+                fate
+            } else {
+                Fate::Pass
+            }
+        };
+        let apply = |url: &str| sandbox.at(url, &client, &["apply"]);
+        let (_, end) = kill::killed(apply, at_the_view);
+        assert!(matches!(end, End::Killed(_)), "{end:?}");
+        done(&sandbox, &client, &["unlock", "--force", "-q"]);
+    };
+    let counted = "SELECT project_id, session_id, pageview_count FROM sessions ORDER BY ALL";
+    let right = "p | s | 2\np | t | 1\nq | t | 1";
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    // The view is not there: what has come in is not in the new state.
+    killed(Fate::HoldBefore);
+    execute(&client, EVENTS).await;
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    statement 2 of 0004_sessions_v2 had broken off: the definitions are as before it; it is executed again
+    error[begun-plainly]: it was begun as plain statements when its source was empty, and rows have come by now that the new state would not have
+      --> schema/migrations/0004_sessions_v2.sql:30:1
+       |
+    30 | CREATE MATERIALIZED VIEW sessions_v2_mv TO sessions_v2
+       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = note: nothing was executed in this run; of 0004_sessions_v2 1 of 3 are done
+       = help: DROP TABLE `sessions_v2`, and `housewright repair --retry 4:1`; then `apply` again makes history anew
+    ");
+    // Only the last that is done can be taken back, and nothing of what is applied.
+    snapshot!(sandbox.on(&client, &["repair", "--retry", "2:5"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: statement 5 of migration 0002 is not in doubt; `housewright status` shows what is
+    ");
+    execute(&client, "DROP TABLE sessions_v2").await;
+    snapshot!(sandbox.on(&client, &["repair", "--retry", "4:1"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+
+    ----- stderr -----
+    recorded; `housewright apply` goes on with migration 0004
+    ");
+    done(&sandbox, &client, &["apply", "-q"]);
+    assert_eq!(table(&client, counted).await, right);
+    snapshot!(sandbox.on(&client, &["drift"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_plainly on http://[ADDRESS]/ is what the 4 migrations made that were applied there: 9 objects
+
+    ----- stderr -----
+    ");
+    // The view is there: it takes what comes in, and the readers follow.
+    done(&sandbox, &client, &["rollback", "-q"]);
+    execute(&client, "TRUNCATE TABLE events").await;
+    for state in ["sessions_v1", "session_days_v1"] {
+        execute(&client, &format!("TRUNCATE TABLE {state}")).await;
+    }
+    killed(Fate::HoldAfter);
+    execute(&client, EVENTS).await;
+    done(&sandbox, &client, &["apply", "-q"]);
+    assert_eq!(table(&client, counted).await, right);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_section_that_expects_other_differences_stops_before_the_swap() {
     let (change, down) = screens();
     let sandbox = with_section(
