@@ -98,8 +98,8 @@ pub fn survey(survey: &Survey, target: &str, database: &str) -> String {
         }
         None => "is re-aggregated beside itself, because its definition stays".to_owned(),
         Some(_) => format!(
-            "changes over from {} to {}, because its definition changes and history with it",
-            subject.old.state, subject.new.state
+            "changes over from {} to {}, and not in place, because {}",
+            subject.old.state, subject.new.state, survey.why
         ),
     };
     let mut text = format!("{database} on {target}: `{}` {why}\n\n", subject.name);
@@ -134,6 +134,7 @@ struct SurveyJson<'a> {
     database: &'a str,
     view: &'a str,
     way: &'static str,
+    why: &'a str,
     source: &'a str,
     received_at: &'a str,
     writers_stopped: bool,
@@ -162,6 +163,7 @@ pub fn survey_json(survey: &Survey, target: &str, database: &str) -> String {
         database,
         view: &subject.name,
         way: "shadow",
+        why: &survey.why,
         source: &subject.source,
         received_at: &subject.received_at,
         writers_stopped: subject.stopped(),

@@ -1,12 +1,11 @@
 //! The stories of columns that are added in place: the state that is there gets them, and history comes to its rows while rows come in.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use housewright::clickhouse::Client;
 
+use crate::live::Live;
 use crate::support::kill::{End, killed_at};
 use crate::support::proxy::Fate;
 use crate::support::sandbox::{Sandbox, filters, snapshot};
@@ -247,69 +246,13 @@ async fn while_rows_come_in_every_event_is_in_the_new_columns() {
     let client = support::database("in_place_live").await;
     done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
     execute(&client, EVENTS).await;
-    let (begun, answered, ended) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
-    let mut tasks = Vec::new();
-    for writer in 0..3 {
-        let (client, begun, answered, ended) = (
-            client.clone(),
-            begun.clone(),
-            answered.clone(),
-            ended.clone(),
-        );
-        tasks.push(tokio::spawn(async move {
-            for number in 0_u64.. {
-                if ended.load(Ordering::Relaxed) {
-                    break;
-                }
-                begun.fetch_add(20, Ordering::SeqCst);
-                // Some are under way while the view's query changes, and each event has a name of its own: one that is missing is seen.
-                let insert = format!(
-                    "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id, source, user_id) SELECT 'live', '{writer}-{number}-' || toString(number), toDateTime64('2026-05-01 00:00:00', 3, 'UTC') + rand() % 6000000, 'e{writer}-{number}-' || toString(number), 'a' || toString(number % 3), 's' || toString(rand() % 40), 'x', 'u' || toString(rand()) FROM numbers(20) WHERE sleepEachRow({}) = 0",
-                    if number % 3 == 0 { 0.03 } else { 0.0 }
-                );
-                execute(&client, &insert).await;
-                if number % 7 == 0 {
-                    // A retry.
-                    begun.fetch_add(20, Ordering::SeqCst);
-                    execute(&client, &insert).await;
-                    answered.fetch_add(20, Ordering::SeqCst);
-                }
-                answered.fetch_add(20, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(15)).await;
-            }
-        }));
-    }
-    let reads = Arc::new(AtomicU64::new(0));
-    {
-        let (client, begun, answered, ended, reads) = (
-            client.clone(),
-            begun.clone(),
-            answered.clone(),
-            ended.clone(),
-            reads.clone(),
-        );
-        tasks.push(tokio::spawn(async move {
-            while !ended.load(Ordering::Relaxed) {
-                let at_least = answered.load(Ordering::SeqCst);
-                let seen = table(
-                    &client,
-                    "SELECT sum(event_count) AS n FROM sessions WHERE project_id = 'live'",
-                )
-                .await;
-                let at_most = begun.load(Ordering::SeqCst);
-                let seen: u64 = seen.parse().unwrap();
-                assert!(
-                    (at_least..=at_most).contains(&seen),
-                    "{at_least}..{at_most}: {seen}"
-                );
-                reads.fetch_add(1, Ordering::Relaxed);
-            }
-        }));
-    }
+    let live = Live::start(&client, 3, |writer, number| {
+        // Some are under way while the view's query changes, and each event has a name of its own: one that is missing is seen.
+        format!(
+            "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id, source, user_id) SELECT 'live', '{writer}-{number}-' || toString(number), toDateTime64('2026-05-01 00:00:00', 3, 'UTC') + rand() % 6000000, 'e{writer}-{number}-' || toString(number), 'a' || toString(number % 3), 's' || toString(rand() % 40), 'x', 'u' || toString(rand()) FROM numbers(20) WHERE sleepEachRow({}) = 0",
+            if number % 3 == 0 { 0.03 } else { 0.0 }
+        )
+    });
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut kills = Vec::new();
     for number in [14, 22, usize::MAX] {
@@ -328,16 +271,8 @@ async fn while_rows_come_in_every_event_is_in_the_new_columns() {
         kills.push(at);
         done(&sandbox, &client, &["unlock", "--force", "-q"]);
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    ended.store(true, Ordering::Relaxed);
-    for task in tasks {
-        task.await.unwrap();
-    }
+    let (rows, reads) = live.end().await;
     agree(&client, "live").await;
-    let (rows, reads) = (
-        answered.load(Ordering::Relaxed),
-        reads.load(Ordering::Relaxed),
-    );
     say(&format!(
         "{rows} rows came in, {reads} reads, killed at {kills:?}"
     ));

@@ -3,15 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod in_place;
+mod live;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use housewright::clickhouse::Client;
+use live::Live;
 use support::kill::{self, End, killed_at};
 use support::proxy::{Fate, Proxy, Request};
 use support::sandbox::{Sandbox, filters, snapshot};
@@ -639,65 +639,12 @@ async fn while_rows_come_in_nothing_is_lost_doubled_or_seen_wrong() {
         )]),
     );
     execute(&client, EVENTS).await;
-    let (begun, answered, ended) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
-    let mut tasks = Vec::new();
-    for writer in 0..2 {
-        let (client, begun, answered, ended) = (
-            client.clone(),
-            begun.clone(),
-            answered.clone(),
-            ended.clone(),
-        );
-        tasks.push(tokio::spawn(async move {
-            for number in 0_u64.. {
-                if ended.load(Ordering::Relaxed) {
-                    break;
-                }
-                begun.fetch_add(20, Ordering::SeqCst);
-                execute(
-                    &client,
-                    &format!(
-                        "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id, source) SELECT 'live', '{writer}-{number}-' || toString(number), toDateTime64('2026-05-01 00:00:00', 3, 'UTC') + rand() % 6000000, if(number % 2, 'screen', '$pageview'), 'a' || toString(number % 3), 's' || toString(rand() % 40), 'x' FROM numbers(20) WHERE sleepEachRow({}) = 0",
-                        if number % 5 == 0 { 0.02 } else { 0.0 }
-                    ),
-                )
-                .await;
-                answered.fetch_add(20, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(15)).await;
-            }
-        }));
-    }
-    let reads = Arc::new(AtomicU64::new(0));
-    {
-        let (client, begun, answered, ended, reads) = (
-            client.clone(),
-            begun.clone(),
-            answered.clone(),
-            ended.clone(),
-            reads.clone(),
-        );
-        tasks.push(tokio::spawn(async move {
-            while !ended.load(Ordering::Relaxed) {
-                let at_least = answered.load(Ordering::SeqCst);
-                let seen = table(
-                    &client,
-                    "SELECT sum(event_count) AS n FROM sessions WHERE project_id = 'live'",
-                )
-                .await;
-                let at_most = begun.load(Ordering::SeqCst);
-                let seen: u64 = seen.parse().unwrap();
-                assert!(
-                    (at_least..=at_most).contains(&seen),
-                    "{at_least}..{at_most}: {seen}"
-                );
-                reads.fetch_add(1, Ordering::Relaxed);
-            }
-        }));
-    }
+    let live = Live::start(&client, 2, |writer, number| {
+        format!(
+            "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, session_id, source) SELECT 'live', '{writer}-{number}-' || toString(number), toDateTime64('2026-05-01 00:00:00', 3, 'UTC') + rand() % 6000000, if(number % 2, 'screen', '$pageview'), 'a' || toString(number % 3), 's' || toString(rand() % 40), 'x' FROM numbers(20) WHERE sleepEachRow({}) = 0",
+            if number % 5 == 0 { 0.02 } else { 0.0 }
+        )
+    });
     let mut args = vec![
         "rebuild",
         "sessions",
@@ -723,11 +670,7 @@ async fn while_rows_come_in_nothing_is_lost_doubled_or_seen_wrong() {
         done(&sandbox, &client, &["unlock", "--force", "-q"]);
         args = vec!["rebuild", "--resume", "--lead", "1", "--chunk-rows", "300"];
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    ended.store(true, Ordering::Relaxed);
-    for task in tasks {
-        task.await.unwrap();
-    }
+    let (rows, reads) = live.end().await;
     let raw = "SELECT project_id, session_id, anonymous_id, count() AS n, countIf(event_name IN ('$pageview', 'screen')) AS p, argMin(toString(source), (timestamp, event_id)) AS e FROM events GROUP BY 1, 2, 3";
     let seen = "SELECT project_id, session_id, anonymous_id, event_count AS n, pageview_count AS p, entry_source AS e FROM sessions";
     for (a, b) in [(raw, seen), (seen, raw)] {
@@ -736,10 +679,6 @@ async fn while_rows_come_in_nothing_is_lost_doubled_or_seen_wrong() {
             ""
         );
     }
-    let (rows, reads) = (
-        answered.load(Ordering::Relaxed),
-        reads.load(Ordering::Relaxed),
-    );
     support::say(&format!(
         "{rows} rows came in, {reads} reads, killed at {kills:?}"
     ));
