@@ -1,6 +1,6 @@
 //! Every request of a run spoiled in every way: afterwards a plain `apply` ends where an undisturbed one does, and nothing is executed twice.
 //!
-//! A seventh of the pairs of request and fault here, all with `HOUSEWRIGHT_FULL=1`.
+//! One in eleven of the pairs of request and fault here, all with `HOUSEWRIGHT_FULL=1`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -142,7 +142,7 @@ async fn whatever_happens_to_a_request_the_next_apply_ends_where_an_undisturbed_
     let mut tried = 0;
     let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
     for request in 1..=requests {
-        if !support::full() && !(request + fault as usize).is_multiple_of(7) {
+        if !support::full() && !(request + fault as usize).is_multiple_of(11) {
             continue;
         }
         let name = format!("faults_{fault:?}_{request}");

@@ -324,7 +324,7 @@ async fn a_statement_of_a_dead_run_that_arrives_when_another_has_gone_on_does_no
     let client = database_with_schema(NAME).await;
     seed(&client, 300).await;
     let before = done(NAME, &["dump"]);
-    let step = if support::full() { 1 } else { 4 };
+    let step = if support::full() { 1 } else { 7 };
     let mut places = Vec::new();
     // The run that is killed is the first, or one that went on after another.
     for resumed in [true, false] {

@@ -131,7 +131,7 @@ pub(super) async fn survey_addition(
         scope: None,
     };
     let keys = Comparison::of(&subject).keys;
-    if keys.is_empty() {
+    if keys.is_empty() && refusals.is_empty() {
         refusals.push(refusal(
             format!(
                 "`{}` has no key by which the rows that are there could be found",

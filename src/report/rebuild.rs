@@ -392,7 +392,7 @@ enum EventJson<'a> {
         #[serde(flatten)]
         fact: &'a Fact,
         moved_chunks: usize,
-        chunks: usize,
+        all_chunks: usize,
     },
     Waiting {
         inserts: &'a [crate::rebuild::Running],
@@ -413,7 +413,7 @@ pub fn event_json(event: &Event<'_>) -> Option<String> {
         Event::Wrote { fact, progress } => EventJson::Step {
             fact,
             moved_chunks: progress.moved.len(),
-            chunks: progress.chunks.as_ref().map_or(0, Vec::len),
+            all_chunks: progress.chunks.as_ref().map_or(0, Vec::len),
         },
         Event::Waiting { running } => EventJson::Waiting { inserts: running },
         Event::Paused { file } => EventJson::Paused { file },
