@@ -74,6 +74,17 @@ impl Run<'_> {
         }
         self.fill(added).await?;
         self.agree().await?;
+        let select = self.subject.select.clone();
+        if self.is_other_than(&select).await? {
+            self.write(Fact::Again).await?;
+            return Err(Error::NotNow {
+                name: self.subject.name.clone(),
+                what: "go on",
+                place: "somebody changed the query of its view meanwhile, so that what came in since does not fill the columns".to_owned(),
+                remedy: "`apply` again changes the query and adds history once more; readers were not changed",
+            }
+            .into());
+        }
         self.change_over(true).await?;
         self.write(Fact::Swapped).await
     }
@@ -209,7 +220,7 @@ impl Run<'_> {
     /// Everything is as it was: readers, the view's query, and then the columns that nothing writes any more.
     pub(super) async fn take_back(&mut self, added: &Added) -> Result<(), Halt> {
         self.change_over(false).await?;
-        if self.is_changed(added).await? {
+        if self.is_other_than(&added.before).await? {
             let view = identifier(&self.subject.new.view);
             self.send(&format!("ALTER TABLE {view} MODIFY QUERY {}", added.before))
                 .await?;
@@ -226,13 +237,12 @@ impl Run<'_> {
         self.drop_scratch().await
     }
 
-    /// Whether the view's query is another than it was.
-    async fn is_changed(&mut self, added: &Added) -> Result<bool, Halt> {
+    /// Whether the view's query is another one.
+    async fn is_other_than(&mut self, select: &str) -> Result<bool, Halt> {
         let catalog = Catalog::read(self.client).await?;
         let now = catalog.get(&self.subject.new.view);
         Ok(now.is_some_and(|view| {
-            QueryChange::of(&added.before, &view.select, self.client.database())
-                != QueryChange::default()
+            QueryChange::of(select, &view.select, self.client.database()) != QueryChange::default()
         }))
     }
 }

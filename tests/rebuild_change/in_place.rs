@@ -491,6 +491,68 @@ async fn begun_where_nothing_was_it_ends_where_rows_are() {
     assert!(places * stride > 8, "{places}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_somebody_takes_back_meanwhile_is_seen() {
+    let sandbox = with(&section());
+    let client = support::database("in_place_taken_back").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    sandbox.write("pause", "");
+    let args = ["apply", "--pause-file", "pause", "-q"];
+    let run = sandbox.on(&client, &args).spawn().unwrap();
+    // The first chunk is not begun while the file is there.
+    let fills = "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'sessions_v1_mv' AND as_select LIKE '%AS names%'";
+    while table(&client, fills).await != "1" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let back = query("").replace(";\n", "");
+    execute(&client, &back).await;
+    execute(&client, EVENTS).await;
+    fs_err::remove_file(sandbox.path("pause")).unwrap();
+    assert_eq!(run.wait_with_output().unwrap().status.code(), Some(2));
+    let _settings = sizes_and_cuts();
+    snapshot!(sandbox.on(&client, &["status"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    in_place_taken_back on http://[ADDRESS]/
+
+      version  name      state    statements  applied                  by
+      0001     events    applied  1/1         [TIME]  tester@box, [DURATION]
+      0002     sessions  applied  5/5         [TIME]  tester@box, [DURATION]
+      0003     sources   applied  1/1         [TIME]  tester@box, [DURATION]
+      0004     names     failed   0/4         [TIME]  tester@box, [DURATION]
+
+    3 applied, 1 failed
+
+    0004_names failed at statement 1 of 4: the rebuild of `sessions` cannot go on: somebody changed the query of its view meanwhile, so that what came in since does not fill the columns
+      `apply` again changes the query and adds history once more; readers were not changed
+      the 0 statements before it are done; correct the file and `apply` again, it continues there
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    in_place_taken_back on http://[ADDRESS]/: 4 statements executed in [DURATION]
+
+    ----- stderr -----
+    filling last_path, names, people of sessions_v1 from `events`
+      every INSERT from then on fills them
+      history: 10 rows in 1 chunk
+      3 rows have the same in them as a recomputation from `events`
+      readers show them
+      0004_names 1/4  ALTER TABLE … ADD COLUMN sessions_v1  [DURATION]
+      0004_names 2/4  ALTER TABLE … ADD COLUMN sessions_v1  [DURATION]
+      0004_names 3/4  ALTER TABLE … MODIFY QUERY sessions_v1_mv  [DURATION]
+      0004_names 4/4  CREATE VIEW sessions  [DURATION]
+    ");
+    execute(&client, EVENTS).await;
+    agree(&client, "once more").await;
+}
+
 /// One column more, with a DEFAULT.
 fn first(default: &str) -> String {
     format!(
