@@ -297,6 +297,7 @@ fn the_stored_down_section_counts_and_not_the_file() {
             "parts": 0,
             "destroys": null,
             "harmless_because": "is empty on this target",
+            "keeps": null,
             "allowed_because": null,
             "breaks": []
           }
