@@ -290,6 +290,11 @@ async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_w
             }
         }
         assert_eq!(done(NAME, &["dump"]), before);
+        support::say(&format!(
+            "round {}: {} kills so far",
+            round + 1,
+            kills.len()
+        ));
     }
     traffic.ended.store(true, Ordering::Relaxed);
     for task in tasks {
