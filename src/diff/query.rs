@@ -46,13 +46,24 @@ impl QueryChange {
             elsewhere: before.head != after.head || before.tail != after.tail,
             ..Self::default()
         };
-        for (name, words) in &after.columns {
-            match find(&before, name) {
-                None => change.added.push(name.clone()),
-                Some(known) if known != *words => change.other.push(name.clone()),
-                Some(_) => {}
-            }
-        }
+        change.added = after
+            .columns
+            .iter()
+            .filter(|(name, _)| find(&before, name).is_none())
+            .map(|(name, _)| name.clone())
+            .collect();
+        // What is called as a column of the source stands for it wherever that is named without its table.
+        let means_another = |words: &[String]| change.added.iter().any(|name| names(words, name));
+        change.elsewhere |= means_another(&before.tail) || means_another(&before.head);
+        change.other = after
+            .columns
+            .iter()
+            .filter(|(name, words)| {
+                let known = find(&before, name);
+                known.is_some_and(|known| known != *words || means_another(words))
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
         change.gone = before
             .columns
             .iter()
@@ -139,6 +150,19 @@ fn words(text: &str, database: &str) -> Vec<String> {
     words
 }
 
+/// Whether words name something without its table.
+fn names(words: &[String], name: &str) -> bool {
+    let behind_a_point = |at: usize| {
+        at.checked_sub(1)
+            .and_then(|at| words.get(at))
+            .is_some_and(|it| it == ".")
+    };
+    words
+        .iter()
+        .enumerate()
+        .any(|(at, word)| word == name && !behind_a_point(at))
+}
+
 /// What a column of a SELECT is called: by AS, or by the column that it is.
 fn name(words: &[String]) -> Option<String> {
     let last = words.last()?;
@@ -198,6 +222,18 @@ mod tests {
         ] {
             assert!(of(before, after).elsewhere, "{after}");
         }
+    }
+
+    #[test]
+    fn a_new_column_that_is_called_as_one_of_the_source_changes_what_others_mean() {
+        let of = |before: &str, after: &str| QueryChange::of(before, after, "db");
+        let before = "SELECT k, max(name) AS last FROM events GROUP BY k";
+        let after = "SELECT k, max(name) AS last, max(upper(x)) AS name FROM events GROUP BY k";
+        assert_eq!(of(before, after).other, ["last"]);
+        let with_table = |text: &str| text.replace("max(name)", "max(events.name)");
+        assert!(of(&with_table(before), &with_table(after)).other.is_empty());
+        let filtered = |text: &str| text.replace("FROM events", "FROM events WHERE name != ''");
+        assert!(of(&filtered(before), &filtered(after)).elsewhere);
     }
 
     #[test]
