@@ -282,7 +282,7 @@ pub(crate) fn findings(step: &Step, error: &Error) -> Vec<Diagnostic> {
 async fn touching(client: &Client, plan: &Plan) -> Result<Vec<Diagnostic>, ClickHouseError> {
     let open = rebuild::last(&client.read_only())
         .await?
-        .filter(|it| !it.ended && (it.subject.change.is_some() || it.subject.added.is_some()));
+        .filter(|it| !it.ended && it.subject.is_written());
     let Some(progress) = open else {
         return Ok(Vec::new());
     };

@@ -113,6 +113,14 @@ impl Object {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// Whether a column of the table is an expression of its ORDER BY.
+    #[must_use]
+    pub fn is_sorted_by(&self, column: &str) -> bool {
+        self.sorting_key
+            .iter()
+            .any(|key| key.trim_matches('`') == column)
+    }
+
     /// Whether inserts of equal blocks are swallowed.
     #[must_use]
     pub fn deduplicates(&self) -> bool {

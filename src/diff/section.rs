@@ -12,7 +12,15 @@ use crate::sql::{header, tokens};
 
 /// Takes the statements of a section out of the changes, in their order; none if there is no such thing, or more than it.
 pub(super) fn take(changes: &mut [Change]) -> Vec<Statement> {
-    let Some(names) = find(changes).or_else(|| find_in_place(changes)) else {
+    let touched: Vec<&Change> = changes
+        .iter()
+        .filter(|change| !change.part.is_empty())
+        .collect();
+    if touched.iter().any(|change| !change.part.only_makes()) {
+        return Vec::new();
+    }
+    let found = find(changes, &touched).or_else(|| find_in_place(changes, &touched));
+    let Some(names) = found else {
         return Vec::new();
     };
     let mut ours: Vec<&mut Change> = changes
@@ -51,14 +59,7 @@ pub(super) fn take(changes: &mut [Change]) -> Vec<Statement> {
 }
 
 /// The names of state, view and readers.
-fn find(changes: &[Change]) -> Option<BTreeSet<String>> {
-    let touched: Vec<&Change> = changes
-        .iter()
-        .filter(|change| !change.part.is_empty())
-        .collect();
-    if touched.iter().any(|change| !change.part.only_makes()) {
-        return None;
-    }
+fn find(changes: &[Change], touched: &[&Change]) -> Option<BTreeSet<String>> {
     let created = |kind: DefinitionKind| {
         let touched = touched.iter().copied();
         touched.filter(move |change| change.old.is_none() && change.new.kind == kind)
@@ -71,19 +72,12 @@ fn find(changes: &[Change]) -> Option<BTreeSet<String>> {
     let ((state, view), None) = (pairs.next()?, pairs.next()) else {
         return None;
     };
-    let names = with_readers(changes, &touched, state, view)?;
+    let names = with_readers(changes, touched, state, view)?;
     (names.len() > 2).then_some(names)
 }
 
 /// The names of a state that gets columns to which history may be added, of the view that fills them, and of readers.
-fn find_in_place(changes: &[Change]) -> Option<BTreeSet<String>> {
-    let touched: Vec<&Change> = changes
-        .iter()
-        .filter(|change| !change.part.is_empty())
-        .collect();
-    if touched.iter().any(|change| !change.part.only_makes()) {
-        return None;
-    }
+fn find_in_place(changes: &[Change], touched: &[&Change]) -> Option<BTreeSet<String>> {
     let mut views = touched.iter().copied().filter_map(|view| {
         let old = view.old.as_ref()?;
         let both = [old, &view.new].map(|it| it.kind == DefinitionKind::MaterializedView);
@@ -105,23 +99,17 @@ fn find_in_place(changes: &[Change]) -> Option<BTreeSet<String>> {
         head.commands.iter().all(|it| it.words == "ADD COLUMN") && !head.commands.is_empty()
     });
     let table = object(&state.new.name, &state.new.text)?;
-    let key = |name: &str| {
-        table
-            .sorting_key
-            .iter()
-            .any(|it| it.trim_matches('`') == name)
-    };
     let fits = table.columns.iter().all(|column| {
         if filled.contains(&column.name) {
             return added(column).is_ok();
         }
         let computed = !column.default.is_empty() && column.default != "DEFAULT";
-        key(&column.name) || computed || neutral(column).is_ok()
+        table.is_sorted_by(&column.name) || computed || neutral(column).is_ok()
     });
     if !only_columns || !fits || !table.engine.ends_with("AggregatingMergeTree") {
         return None;
     }
-    with_readers(changes, &touched, state, view)
+    with_readers(changes, touched, state, view)
 }
 
 /// The names of a state and its view, if their source says when the server took a row, and of the readers that change with them, if nothing

@@ -380,17 +380,11 @@ fn check_columns(
 
 /// Columns that a row leaves as they are only by the value that is there.
 fn leave(state: &Object, view: &Object, refusals: &mut Vec<Refusal>) -> Vec<(String, String)> {
-    let in_key = |name: &str| {
-        state
-            .sorting_key
-            .iter()
-            .any(|key| key.trim_matches('`') == name)
-    };
     let mut own = Vec::new();
     let written = state
         .columns
         .iter()
-        .filter(|column| view.column(&column.name).is_some() && !in_key(&column.name));
+        .filter(|column| view.column(&column.name).is_some() && !state.is_sorted_by(&column.name));
     for column in written {
         match neutral(column) {
             Ok(Neutral::Default) => {}

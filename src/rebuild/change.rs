@@ -401,11 +401,7 @@ pub(super) fn fits(
         }
     }
     for column in state.columns.iter().filter(|it| it.default.is_empty()) {
-        let in_key = state
-            .sorting_key
-            .iter()
-            .any(|key| key.trim_matches('`') == column.name);
-        if in_key && view.column(&column.name).is_none() {
+        if state.is_sorted_by(&column.name) && view.column(&column.name).is_none() {
             refuse(
                 format!(
                     "the key of `{}` has `{}`, which the view does not write",

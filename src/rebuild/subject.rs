@@ -145,6 +145,12 @@ impl Subject {
             .map_or(&[], Vec::as_slice)
     }
 
+    /// Whether statements of a file make it: a changed definition, or columns added in place.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.change.is_some() || self.added.is_some()
+    }
+
     /// Whether nobody writes into the source until readers are swapped, because it does not say when it took a row.
     #[must_use]
     pub fn stopped(&self) -> bool {

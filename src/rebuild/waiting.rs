@@ -72,7 +72,7 @@ impl Run<'_> {
         }
         let begun = Instant::now();
         let mut told = Instant::now();
-        let (mark, view) = if self.subject.change.is_some() || self.subject.added.is_some() {
+        let (mark, view) = if self.subject.is_written() {
             let view = parse(&self.subject.new.view).0.to_owned();
             (self.subject.new.state.clone(), view)
         } else {
