@@ -10,7 +10,7 @@ use housewright::clickhouse::Client;
 use housewright::diff::Statement;
 use housewright::drift::{Bench, Error, Outcome, Step, declared, lead};
 use housewright::engine::child::{Handle, Launch, open};
-use support::sandbox::{Sandbox, snapshot};
+use support::sandbox::{Sandbox, edit, snapshot};
 
 /// An engine for one test alone: a bench removes every database in it.
 async fn engine() -> (Client, Handle) {
@@ -49,13 +49,6 @@ fn shop() -> Sandbox {
     sandbox.run(&["repair", "-q"]);
     sandbox.run(&["dump", "--write", "-q"]);
     sandbox
-}
-
-fn edit(sandbox: &Sandbox, file: &str, from: &str, to: &str) {
-    let path = sandbox.path(&format!("schema/current/{file}"));
-    let text = fs_err::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{text}");
-    fs_err::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
 fn written(sandbox: &Sandbox, name: &str) -> String {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::catalog::DefinitionKind;
 use crate::diagnostic::thousands;
 use crate::plan::partition::{is_partition, partition};
 use crate::plan::world::{Key, World};
@@ -313,13 +314,10 @@ impl World {
     /// Rows that a trigger has made keep what they have when its query changes.
     fn history(&self, header: &Header) -> Option<String> {
         let view = self.only(header)?;
-        let refreshes = tokens(&view.create)
-            .map(|token| token.span.of(&view.create))
-            .take_while(|word| !word.eq_ignore_ascii_case("AS"))
-            .any(|word| word.eq_ignore_ascii_case("REFRESH"));
+        let triggers = DefinitionKind::of(&view.create) == Some(DefinitionKind::MaterializedView);
         let target = crate::sql::header(&view.create).target?;
         let rows = self.objects.get(&self.key(&target))?.rows?;
-        (!refreshes && rows > 0).then(|| {
+        (triggers && rows > 0).then(|| {
             format!(
                 "for what is inserted from then on; {} of `{}` keep what they have",
                 if rows == 1 {

@@ -19,12 +19,7 @@ impl Run<'_> {
     /// Does what is asked for.
     pub(super) async fn in_place(&mut self, task: &Task, added: &Added) -> Result<(), Halt> {
         let progress = &self.ledger.progress;
-        let not_now = |what, remedy| Error::NotNow {
-            name: progress.subject.name.clone(),
-            what,
-            place: progress.place(),
-            remedy,
-        };
+        let not_now = |what, remedy| progress.not_now(what, remedy);
         match task {
             Task::Abort => self.abort().await,
             Task::Finish => Err(not_now(

@@ -240,6 +240,20 @@ impl Progress {
         }
     }
 
+    /// What was asked for cannot be done where it stands.
+    pub(super) fn not_now(
+        &self,
+        what: &'static str,
+        remedy: &'static str,
+    ) -> crate::rebuild::Error {
+        crate::rebuild::Error::NotNow {
+            name: self.subject.name.clone(),
+            what,
+            place: self.place(),
+            remedy,
+        }
+    }
+
     /// Where it stands, in a few words.
     #[must_use]
     pub fn place(&self) -> String {

@@ -256,12 +256,7 @@ impl Run<'_> {
             return self.in_place(task, &added).await;
         }
         let progress = &self.ledger.progress;
-        let not_now = |what, remedy| Error::NotNow {
-            name: progress.subject.name.clone(),
-            what,
-            place: progress.place(),
-            remedy,
-        };
+        let not_now = |what, remedy| progress.not_now(what, remedy);
         match task {
             Task::Begin { .. } | Task::Section(_) | Task::Resume if progress.aborting => {
                 Err(not_now(

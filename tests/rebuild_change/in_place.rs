@@ -8,9 +8,9 @@ use housewright::clickhouse::Client;
 use crate::live::Live;
 use crate::support::kill::{End, killed_at};
 use crate::support::proxy::Fate;
-use crate::support::sandbox::{Sandbox, filters, snapshot};
-use crate::support::{execute, say, schema, table};
-use crate::{EVENTS, JOURNAL, done, sizes_and_cuts, statement, support, whole};
+use crate::support::sandbox::{Sandbox, edit, filters, snapshot};
+use crate::support::{execute, say, table};
+use crate::{EVENTS, JOURNAL, done, ours_and, sizes_and_cuts, statement, support, whole};
 
 /// What the view writes besides.
 const COLUMNS: &str = "ALTER TABLE sessions_v1\n    ADD COLUMN last_path SimpleAggregateFunction(max, Tuple(timestamp DateTime('UTC'), event_id String, name String)) COMMENT 'The last event that has a name' AFTER pageview_count,\n    ADD COLUMN names SimpleAggregateFunction(groupUniqArrayArray, Array(String)) AFTER last_path;\nALTER TABLE sessions_v1 ADD COLUMN people AggregateFunction(uniqExact, Nullable(String));\n";
@@ -49,21 +49,13 @@ fn reader() -> String {
 
 /// Our own migrations, and a fourth that adds columns in place.
 fn with(section: &str) -> Sandbox {
-    let sandbox = Sandbox::new();
-    for name in ["0001_events.sql", "0002_sessions.sql", "0003_sources.sql"] {
-        let text = fs_err::read_to_string(schema().join("migrations").join(name)).unwrap();
-        sandbox.migration(name, &text);
-    }
     let reader = statement("0002_sessions.sql", "CREATE VIEW sessions\n")
         .replace("CREATE VIEW", "CREATE OR REPLACE VIEW");
     let down = format!(
         "{reader}\n{}-- housewright:allow(destructive) because events has it\nALTER TABLE sessions_v1 DROP COLUMN people, DROP COLUMN names, DROP COLUMN last_path;\n",
         query("")
     );
-    sandbox.migration(
-        "0004_names.sql",
-        &format!("-- migrate:rebuild\n{section}-- migrate:down\n{down}"),
-    );
+    let sandbox = ours_and("0004_names.sql", section, &down);
     // What is wrong with the file is told by whoever reads it next.
     sandbox.command(&["repair", "-q"]).output().unwrap();
     sandbox
@@ -723,13 +715,6 @@ fn visits() -> Sandbox {
     sandbox
 }
 
-fn edit(sandbox: &Sandbox, file: &str, before: &str, after: &str) {
-    let path = sandbox.path(&format!("schema/current/{file}"));
-    let text = fs_err::read_to_string(&path).unwrap();
-    assert!(text.contains(before), "{before} in {text}");
-    fs_err::write(path, text.replacen(before, after, 1)).unwrap();
-}
-
 const VISITS: &str = "INSERT INTO events (id, at, name) VALUES ('a', '2026-05-01 10:00:00', 'x'), ('a', '2026-05-01 11:00:00', 'y'), ('b', '2026-05-02 10:00:00', 'x')";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -897,4 +882,28 @@ async fn what_diff_writes_makes_a_second_state_with_history() {
         "a | 2\nb | 1"
     );
     done(&sandbox, &client, &["drift", "-q"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_is_changed_alone_leaves_history_and_the_plan_says_so() {
+    let sandbox = visits();
+    let client = support::database("in_place_alone").await;
+    sandbox.migration(
+        "0002_named.sql",
+        "-- migrate:up\nALTER TABLE visits_v1_mv MODIFY QUERY SELECT id, count() AS n, min(at) AS began FROM events WHERE name != '' GROUP BY id;\n",
+    );
+    sandbox.run(&["repair", "-q"]);
+    done(&sandbox, &client, &["apply", "--to", "1", "-q"]);
+    execute(&client, VISITS).await;
+    snapshot!(sandbox.on(&client, &["plan"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    in_place_alone on http://[ADDRESS]/: 1 statement to execute
+
+    0002_named  schema/migrations/0002_named.sql
+      1/1  ALTER TABLE … MODIFY QUERY  visits_v1_mv  metadata, for what is inserted from then on; the 2 rows of `visits_v1` keep what they have
+
+    ----- stderr -----
+    ");
 }

@@ -1000,8 +1000,8 @@ async fn what_is_no_change_is_refused_with_its_place() {
     ");
 }
 
-/// Our own migrations in a sandbox, and a fourth with a section for a changed definition.
-fn with_section(change: &str, down: &str) -> Sandbox {
+/// Our own migrations in a sandbox, and another file with a section and a way back.
+fn ours_and(file: &str, section: &str, down: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     for name in ["0001_events.sql", "0002_sessions.sql", "0003_sources.sql"] {
         sandbox.migration(
@@ -1010,9 +1010,15 @@ fn with_section(change: &str, down: &str) -> Sandbox {
         );
     }
     sandbox.migration(
-        "0004_sessions_v2.sql",
-        &format!("-- migrate:rebuild\n{change}-- migrate:down\n{down}"),
+        file,
+        &format!("-- migrate:rebuild\n{section}-- migrate:down\n{down}"),
     );
+    sandbox
+}
+
+/// The same with a changed definition.
+fn with_section(change: &str, down: &str) -> Sandbox {
+    let sandbox = ours_and("0004_sessions_v2.sql", change, down);
     sandbox.run(&["repair", "-q"]);
     sandbox
 }

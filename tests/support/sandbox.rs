@@ -82,6 +82,14 @@ impl Sandbox {
     }
 }
 
+/// Changes a file of `schema/current`, in which `from` has to be.
+pub(crate) fn edit(sandbox: &Sandbox, file: &str, from: &str, to: &str) {
+    let path = sandbox.path(&format!("schema/current/{file}"));
+    let text = fs_err::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs_err::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
 /// Times, durations and ids are not the same twice.
 pub(crate) fn filters() -> insta::internals::SettingsBindDropGuard {
     let mut settings = insta::Settings::clone_current();
