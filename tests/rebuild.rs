@@ -218,17 +218,54 @@ async fn read(client: Client, traffic: Arc<Traffic>) {
     }
 }
 
+/// What happened in all rounds.
+#[derive(Default)]
+struct Seen {
+    kills: Vec<String>,
+    aborts: u64,
+    inserts: u64,
+    reads: u64,
+    sessions: u64,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_wrong() {
-    const NAME: &str = "rebuild_live";
+    // Writers never pause, so that tables grow from round to round: after some rounds new ones are filled.
+    const TOGETHER: usize = 3;
     let rounds: u64 = Environment::of_this_process()
         .get("HOUSEWRIGHT_REBUILD_ROUNDS")
         .map_or(1, |rounds| rounds.parse().unwrap());
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let mut seen = Seen::default();
+    for first in (0..rounds).step_by(TOGETHER) {
+        let rounds = first..rounds.min(first + TOGETHER as u64);
+        live_rounds(rounds, &mut random, &mut seen).await;
+    }
+    let Seen {
+        kills,
+        aborts,
+        inserts,
+        reads,
+        sessions,
+    } = seen;
+    println!(
+        "{rounds} rounds, {} kills, {aborts} aborts, {inserts} inserts, {reads} reads: {sessions} sessions, none lost, doubled or seen wrong",
+        kills.len()
+    );
+    println!("killed at:\n  {}", kills.join("\n  "));
+    assert!(inserts > 20 && reads > 5 && !kills.is_empty());
+}
+
+/// Rebuilds that follow each other in one database, each killed several times, while rows come in and are read.
+async fn live_rounds(
+    rounds: std::ops::Range<u64>,
+    random: &mut rand_chacha::ChaCha8Rng,
+    seen: &mut Seen,
+) {
+    const NAME: &str = "rebuild_live";
     let client = database_with_schema(NAME).await;
     seed(&client, 6000).await;
     let before = done(NAME, &["dump"]);
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
-    let (mut kills, mut inserts, mut reads, mut aborts) = (Vec::new(), 0, 0, 0);
     let traffic = Arc::new(Traffic::default());
     let mut tasks: Vec<_> = (0..4)
         .map(|number| tokio::spawn(write(client.clone(), number, Arc::clone(&traffic))))
@@ -237,7 +274,7 @@ async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_w
     for _ in 0..2 {
         tasks.push(tokio::spawn(read(client.clone(), Arc::clone(&traffic))));
     }
-    for round in 0..rounds {
+    for round in rounds {
         let mut args = vec!["rebuild", "sessions", "--lead", "1", "--chunk-rows", "2500"];
         for kill in 0.. {
             let number = random.random_range(1..if kill < 3 { 22 } else { 60 });
@@ -251,13 +288,13 @@ async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_w
                     .unwrap()
             };
             let End::Killed(at) = end else { break };
-            kills.push(format!("{fate:?} {at}"));
+            seen.kills.push(format!("{fate:?} {at}"));
             done(NAME, &["unlock", "--force", "-q"]);
             let begun = housewright::rebuild::last(&client).await.unwrap();
             let open = begun.is_some_and(|progress| !progress.ended);
             if open && kill == 1 && round % 2 == 1 {
                 done(NAME, &["rebuild", "--abort"]);
-                aborts += 1;
+                seen.aborts += 1;
                 assert_eq!(done(NAME, &["dump"]), before);
             } else if open {
                 args = vec!["rebuild", "--resume", "--lead", "1", "--chunk-rows", "2500"];
@@ -282,7 +319,7 @@ async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_w
             .await
             .unwrap();
             let End::Killed(at) = end else { break };
-            kills.push(at);
+            seen.kills.push(at);
             done(NAME, &["unlock", "--force", "-q"]);
             let last = housewright::rebuild::last(&client).await.unwrap();
             if last.is_some_and(|progress| progress.ended) {
@@ -293,22 +330,16 @@ async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_w
         support::say(&format!(
             "round {}: {} kills so far",
             round + 1,
-            kills.len()
+            seen.kills.len()
         ));
     }
     traffic.ended.store(true, Ordering::Relaxed);
     for task in tasks {
         task.await.unwrap();
     }
-    inserts += traffic.inserts.load(Ordering::Relaxed);
-    reads += traffic.reads.load(Ordering::Relaxed);
-    let sessions = assert_right(&client).await;
-    println!(
-        "{rounds} rounds, {} kills, {aborts} aborts, {inserts} inserts, {reads} reads: {sessions} sessions, none lost, doubled or seen wrong",
-        kills.len()
-    );
-    println!("killed at:\n  {}", kills.join("\n  "));
-    assert!(inserts > 20 && reads > 5 && !kills.is_empty());
+    seen.inserts += traffic.inserts.load(Ordering::Relaxed);
+    seen.reads += traffic.reads.load(Ordering::Relaxed);
+    seen.sessions += assert_right(&client).await;
     assert!(!everything(&client).await.contains("housewright_stage"));
 }
 
