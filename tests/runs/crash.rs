@@ -1,27 +1,23 @@
 //! The crash matrix: `apply`, the engine, or both are killed -9 before, during and just after every kind of statement, and a plain `apply`
 //! goes on each time. In the end everything is as after a run that nobody disturbed.
 //!
-//! In one pass every statement of `support/kinds.sql` is struck once, so the passes are long chains of crash and resumption. `cargo test`
+//! In one pass every statement of `tests/support/kinds.sql` is struck once, so the passes are long chains of crash and resumption. `cargo test`
 //! makes one pass in which the point and the victim change from statement to statement; `HOUSEWRIGHT_FULL=1` makes them all, and one in
 //! which each run is killed one request later than the run before it.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
-mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::proxy::{Fate, Proxy, Request};
+use crate::support::sandbox::Sandbox;
+use crate::support::{everything, table};
 use housewright::clickhouse::{Client, Query};
 use housewright::config::Server;
 use housewright::journal;
-use support::proxy::{Fate, Proxy, Request};
-use support::sandbox::Sandbox;
-use support::{everything, table};
 use test_case::test_case;
 
-const KINDS: &str = include_str!("support/kinds.sql");
+const KINDS: &str = include_str!("../support/kinds.sql");
 /// The machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(3);
 

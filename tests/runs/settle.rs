@@ -1,21 +1,17 @@
 //! What becomes of a statement that was begun and whose end nobody wrote down: for every kind of statement, with and without its effect,
 //! `apply` finds out and ends where an undisturbed run ends, or stops and says what it found.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
-mod support;
-
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicBool;
 
+use crate::support::proxy::{Fate, Proxy};
+use crate::support::{bench, database, engine, everything, execute, owner, table, through};
 use camino_tempfile::Utf8TempDir;
 use housewright::apply::{Event, FailureKind, Outcome, Task, Work, perform};
 use housewright::clickhouse::Client;
 use housewright::config::Server;
 use housewright::migration::Migrations;
 use housewright::plan::Options;
-use support::proxy::{Fate, Proxy};
-use support::{bench, database, engine, everything, execute, owner, table, through};
 use test_case::test_case;
 
 struct Told {
@@ -67,7 +63,7 @@ fn migrations(text: &str) -> (Utf8TempDir, Migrations) {
 #[test_case(Fate::CutAfter)]
 #[tokio::test]
 async fn every_statement_is_settled_with_and_without_its_effect(fate: Fate) {
-    let (_dir, migrations) = migrations(include_str!("support/kinds.sql"));
+    let (_dir, migrations) = migrations(include_str!("../support/kinds.sql"));
     let undisturbed = database(&format!("settle_undisturbed_{fate:?}")).await;
     run(&undisturbed, &migrations).await.outcome.unwrap();
     let wanted = everything(&undisturbed).await;

@@ -3,16 +3,14 @@
 //! The servers are Debian's, of 2018: they know ON CLUSTER, replication and the queue of distributed statements, and neither Atomic databases
 //! nor KeeperMap.
 
-mod support;
-
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::cluster::Cluster;
+use crate::support::sandbox::{Sandbox, snapshot};
+use crate::support::{execute, owner, table};
 use housewright::clickhouse::Query;
 use housewright::journal::{self, Lock, LockError};
-use support::cluster::Cluster;
-use support::sandbox::{Sandbox, snapshot};
-use support::{execute, owner, table};
 
 /// These old servers read the names in a distributed view as names of `default`, so they are written with their database.
 ///

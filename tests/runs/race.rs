@@ -1,20 +1,13 @@
 //! Sixteen `apply` at once on one database: each statement is executed once, the others say who is at work, or wait and find nothing to do.
-//! And the lock by which they do it.
 //!
 //! One round of each kind here; fifty with `HOUSEWRIGHT_FULL=1`.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
-mod lock;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::sandbox::Sandbox;
+use crate::support::{database, engine, execute, owner, table};
 use housewright::clickhouse::Client;
-use support::sandbox::Sandbox;
-use support::{database, engine, execute, owner, table};
 
 const RUNS: usize = 16;
 
