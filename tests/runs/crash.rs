@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::support::proxy::{Fate, Proxy, Request};
 use crate::support::sandbox::Sandbox;
-use crate::support::{everything, table};
+use crate::support::{self, everything, table};
 use housewright::clickhouse::{Client, Query};
 use housewright::config::Server;
 use housewright::journal;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::sandbox::Sandbox;
-use crate::support::{database, engine, execute, owner, table};
+use crate::support::{self, database, engine, execute, owner, table};
 use housewright::clickhouse::Client;
 
 const RUNS: usize = 16;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::AtomicBool;
 
 use crate::support::proxy::{Fate, Proxy};
-use crate::support::{bench, database, engine, everything, execute, owner, table, through};
+use crate::support::{self, bench, database, engine, everything, execute, owner, table, through};
 use camino_tempfile::Utf8TempDir;
 use housewright::apply::{Event, FailureKind, Outcome, Task, Work, perform};
 use housewright::clickhouse::Client;
