@@ -130,6 +130,9 @@ async fn assert_right_where(client: &Client, condition: &str) -> u64 {
     count.parse().unwrap()
 }
 
+/// A reader leaves the machine to the others for so long.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(60);
+
 /// What comes in, and how much of it.
 #[derive(Default)]
 struct Traffic {
@@ -187,7 +190,7 @@ async fn write(client: Client, number: usize, traffic: Arc<Traffic>) {
         insert.end().await.unwrap();
         traffic.answered[number].fetch_add(rows, Ordering::SeqCst);
         traffic.inserts.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..40))).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await;
     }
 }
 
@@ -215,6 +218,7 @@ async fn read(client: Client, traffic: Arc<Traffic>) {
             );
         }
         traffic.reads.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 
@@ -360,7 +364,7 @@ async fn a_statement_of_a_dead_run_that_arrives_when_another_has_gone_on_does_no
     let client = database_with_schema(NAME).await;
     seed(&client, 300).await;
     let before = done(NAME, &["dump"]);
-    let step = if support::full() { 1 } else { 7 };
+    let step = if support::full() { 1 } else { 13 };
     let mut places = Vec::new();
     // The run that is killed is the first, or one that went on after another.
     for resumed in [true, false] {
@@ -1102,6 +1106,7 @@ async fn read_kept(client: Client, traffic: Arc<Traffic>) {
             );
         }
         traffic.reads.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 

@@ -66,6 +66,7 @@ impl Live {
                     "{at_least}..{at_most}: {seen}"
                 );
                 kept.reads.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(30)).await;
             }
         }));
         Self { counts, tasks }
