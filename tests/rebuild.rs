@@ -800,6 +800,65 @@ fn a_server_that_dies_while_a_chunk_is_moved_begins_history_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_memory_is_short_less_is_compared_at_once() {
+    const NAME: &str = "rebuild_memory";
+    let client = database_with_schema(NAME).await;
+    execute(
+        &client,
+        "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, url) SELECT 'p', toString(number), toDateTime64('2026-05-01 00:00:00', 3, 'UTC') + number, '$pageview', hex(sipHash128(number)), repeat('u', 60) FROM numbers(120000)",
+    )
+    .await;
+    // Not enough for a piece of history.
+    let begin = ["rebuild", "sessions", "--lead", "0", "--max-memory"];
+    let output = run(NAME, &[&begin[..], &["31457280"]].concat());
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let error = &said[said.find("error:").unwrap()..];
+    let (what, cause) = error.split_once('\n').unwrap();
+    insta::assert_snapshot!(what, @"error: the rebuild broke off for want of memory; what was done is written down, and `housewright rebuild --resume` with more `--max-memory` goes on; or `--abort`, and begin again with fewer `--chunk-rows`");
+    assert!(cause.contains("MEMORY_LIMIT_EXCEEDED (code 241)"), "{said}");
+    let compares = |request: &Request| match request.sql().contains("housewright_check") {
+        true => Fate::HoldBefore,
+        false => Fate::Pass,
+    };
+    // All of it is compared in one slice first, with less than that takes.
+    let resume = ["rebuild", "--resume", "-q"];
+    let (_, end) = kill::killed(|url| housewright(url, NAME, &resume), compares);
+    assert!(matches!(end, End::Killed(_)));
+    done(NAME, &["unlock", "--force", "-q"]);
+    let proxy = Proxy::start(&engine().url, |_| Fate::Pass);
+    let resume = ["rebuild", "--resume", "--max-memory", "25165824"];
+    let output = housewright(&proxy.url, NAME, &resume).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let seen = proxy.seen.lock().unwrap().clone();
+    let looks: Vec<String> = seen
+        .iter()
+        .filter(|it| {
+            it.sql()
+                .contains("INSERT INTO `sessions_v1__housewright_check")
+        })
+        .map(|it| {
+            let sql = it.sql();
+            let slice = sql.split(") % ").nth(1).unwrap_or("1 = 0");
+            slice
+                .split([')', ' '])
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(looks.first().map(String::as_str), Some("1"), "{looks:?}");
+    let last = looks.last().unwrap();
+    assert_ne!(last, "1", "{looks:?}");
+    assert_eq!(
+        looks.iter().filter(|it| *it == last).count().to_string(),
+        *last
+    );
+    assert_right(&client).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_deletion_on_request_the_person_is_gone_and_names_stay() {
     const NAME: &str = "rebuild_deletion";
     let sandbox = Sandbox::new();

@@ -6,7 +6,7 @@ use crate::clickhouse::{Error as ClickHouseError, Query, identifier};
 use crate::rebuild::ledger::Fact;
 use crate::rebuild::parity::Comparison;
 use crate::rebuild::run::{Halt, Run, seconds};
-use crate::rebuild::slices::Of;
+use crate::rebuild::slices::Notes;
 use crate::rebuild::{Error, Event, Example};
 
 /// How often what changed while it was compared is compared again.
@@ -34,20 +34,17 @@ impl Run<'_> {
             (self.events)(Event::Comparing { round });
             let since = self.barrier.now().await?;
             self.quiet_since(since).await?;
-            let found = self
-                .subject
-                .scratch(&format!("check_{}_{round}", self.run()));
-            let found = identifier(&found);
-            self.send(&format!(
-                "CREATE TABLE IF NOT EXISTS {found} (wrong UInt8, key UInt64, n UInt64) ENGINE = MergeTree ORDER BY (wrong, key)"
-            ))
-            .await?;
+            let notes = Notes {
+                name: &format!("check_{round}"),
+                columns: "wrong UInt8, key UInt64, n UInt64",
+                order: "(wrong, key)",
+            };
             let rows = self.ledger.progress.rows;
-            for of in Of::looks(only.as_deref(), rows, self.options.chunk_rows) {
-                let query = comparison.query(&raw, &state, &of);
-                self.send_heavy(&format!("INSERT INTO {found} (wrong, key, n) {query}"))
-                    .await?;
-            }
+            let found = self
+                .find(&notes, only.as_deref(), rows, |of| {
+                    comparison.query(&raw, &state, of)
+                })
+                .await?;
             // Whatever came in since before the look may have been seen on one side only.
             self.quiet().await?;
             let recent = self.recent(seconds(since).saturating_sub(1)).await?;

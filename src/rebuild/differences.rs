@@ -14,7 +14,7 @@ use crate::rebuild::agreement::ROUNDS;
 use crate::rebuild::change::{Changed, ROWS, Reader, describe};
 use crate::rebuild::ledger::Fact;
 use crate::rebuild::run::{Halt, Run, seconds};
-use crate::rebuild::slices::Of;
+use crate::rebuild::slices::{Notes, Of};
 use crate::rebuild::subject::size;
 use crate::rebuild::{Error, Event, Example};
 
@@ -295,8 +295,7 @@ impl Run<'_> {
         let mut only: Option<String> = None;
         for round in 1..=ROUNDS {
             (self.events)(Event::Comparing { round });
-            let looks = Of::looks(only.as_deref(), rows, self.options.chunk_rows);
-            let look = self.look_at(&sides, round, looks).await?;
+            let look = self.look_at(&sides, round, only.as_deref(), rows).await?;
             if look.several > 0 {
                 found.not_compared = Some(format!(
                     "one side has several rows with the same {}, so that they cannot be told apart",
@@ -361,26 +360,26 @@ impl Run<'_> {
         &mut self,
         sides: &Sides,
         round: u32,
-        looks: Vec<Of<'_>>,
+        only: Option<&str>,
+        rows: u64,
     ) -> Result<Look, Halt> {
         let since = self.barrier.now().await?;
         self.quiet_since(since).await?;
-        let name = |what: &str, run: &str| format!("against_{what}_{run}_{round}");
-        let seen = identifier(&self.subject.scratch(&name("seen", &self.run())));
-        let table = identifier(&self.subject.scratch(&name("told", &self.run())));
-        for (table, moves) in [(&seen, ""), (&table, ", moves UInt8")] {
-            self.send(&format!(
-                "CREATE TABLE IF NOT EXISTS {table} (key UInt64, o UInt64, n UInt64, c Array(String), times UInt64{moves}) ENGINE = MergeTree ORDER BY key"
-            ))
-            .await?;
-        }
-        for of in looks {
-            self.send_heavy(&format!(
-                "INSERT INTO {seen} (key, o, n, c, times) {}",
-                sides.query(&of)
-            ))
-            .await?;
-        }
+        let notes = Notes {
+            name: &format!("against_seen_{round}"),
+            columns: "key UInt64, o UInt64, n UInt64, c Array(String), times UInt64",
+            order: "key",
+        };
+        let seen = self.find(&notes, only, rows, |of| sides.query(of)).await?;
+        let table = self
+            .subject
+            .scratch(&format!("against_told_{}_{round}", self.run()));
+        let table = identifier(&table);
+        self.send(&format!(
+            "CREATE TABLE IF NOT EXISTS {table} ({}, moves UInt8) ENGINE = MergeTree ORDER BY key",
+            notes.columns
+        ))
+        .await?;
         // Whatever came in since before the look may have been seen on one side only.
         self.quiet().await?;
         let recent = self.recent(seconds(since).saturating_sub(1)).await?;

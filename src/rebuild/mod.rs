@@ -380,6 +380,15 @@ pub enum Error {
     ClickHouse(#[from] crate::clickhouse::Error),
 }
 
+impl Error {
+    /// Whether the server wanted more memory than a query, or all of them, may have.
+    #[must_use]
+    pub fn is_short_of_memory(&self) -> bool {
+        const MEMORY_LIMIT_EXCEEDED: i32 = 241;
+        matches!(self, Self::ClickHouse(error) if error.is_code(MEMORY_LIMIT_EXCEEDED))
+    }
+}
+
 /// `1 row`, `2,000 rows`.
 fn rows(count: u64) -> String {
     let plural = if count == 1 { "" } else { "s" };

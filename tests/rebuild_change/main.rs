@@ -515,7 +515,7 @@ async fn in_slices_of_the_keys_new_and_old_differ_in_the_same_rows() {
     );
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut told = Vec::new();
-    for (rows, slices) in [("1000000", 1), ("9", 5)] {
+    for (rows, slices) in [("1000000", 1), ("3", 4)] {
         let proxy = Proxy::start(&engine().url, |_| Fate::Pass);
         let args = ["rebuild", "sessions", "--to", "v2.sql", "--lead", "0"];
         let args = [&args[..], &["--chunk-rows", rows]].concat();
