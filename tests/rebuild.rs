@@ -817,9 +817,12 @@ async fn where_memory_is_short_less_is_compared_at_once() {
     let (what, cause) = error.split_once('\n').unwrap();
     insta::assert_snapshot!(what, @"error: the rebuild broke off for want of memory; what was done is written down, and `housewright rebuild --resume` with more `--max-memory` goes on; or `--abort`, and begin again with fewer `--chunk-rows`");
     assert!(cause.contains("MEMORY_LIMIT_EXCEEDED (code 241)"), "{said}");
-    let compares = |request: &Request| match request.sql().contains("housewright_check") {
-        true => Fate::HoldBefore,
-        false => Fate::Pass,
+    let compares = |request: &Request| {
+        if request.sql().contains("housewright_check") {
+            Fate::HoldBefore
+        } else {
+            Fate::Pass
+        }
     };
     // All of it is compared in one slice first, with less than that takes.
     let resume = ["rebuild", "--resume", "-q"];
