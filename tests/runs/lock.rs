@@ -160,8 +160,16 @@ async fn until(client: &Client, question: &str) {
     panic!("it never came: {question}");
 }
 
+/// Both at once, since each waits for more than a lease.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_stood_still_past_its_lease_stops_before_its_next_statement() {
+async fn a_run_that_stood_still_or_was_cut_off_past_its_lease_stops_before_its_next_statement() {
+    let (stood_still, cut_off) =
+        tokio::join!(tokio::spawn(stand_still()), tokio::spawn(be_cut_off()));
+    stood_still.unwrap();
+    cut_off.unwrap();
+}
+
+async fn stand_still() {
     let client = database("lock_stopped").await;
     let sandbox = Sandbox::new();
     let run = slow(&sandbox, &client).spawn().unwrap();
@@ -207,8 +215,7 @@ async fn a_run_that_stood_still_past_its_lease_stops_before_its_next_statement()
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_network_was_cut_past_its_lease_stops_before_its_next_statement() {
+async fn be_cut_off() {
     use std::sync::Mutex;
     use std::time::Instant;
 
