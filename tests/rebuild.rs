@@ -808,9 +808,11 @@ async fn where_memory_is_short_less_is_compared_at_once() {
         "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, url) SELECT 'p', toString(number), toDateTime64('2026-05-01 00:00:00', 3, 'UTC') + number, '$pageview', hex(sipHash128(number)), repeat('u', 60) FROM numbers(120000)",
     )
     .await;
+    // Each thread wants some, and machines have more or fewer.
+    let limited = |bytes| ["--max-threads", "2", "--max-memory", bytes];
     // Not enough for a piece of history.
-    let begin = ["rebuild", "sessions", "--lead", "0", "--max-memory"];
-    let output = run(NAME, &[&begin[..], &["31457280"]].concat());
+    let begin = ["rebuild", "sessions", "--lead", "0"];
+    let output = run(NAME, &[&begin[..], &limited("31457280")].concat());
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8(output.stderr).unwrap();
     let error = &said[said.find("error:").unwrap()..];
@@ -830,7 +832,7 @@ async fn where_memory_is_short_less_is_compared_at_once() {
     assert!(matches!(end, End::Killed(_)));
     done(NAME, &["unlock", "--force", "-q"]);
     let proxy = Proxy::start(&engine().url, |_| Fate::Pass);
-    let resume = ["rebuild", "--resume", "--max-memory", "25165824"];
+    let resume = [&["rebuild", "--resume"][..], &limited("25165824")].concat();
     let output = housewright(&proxy.url, NAME, &resume).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");

@@ -298,16 +298,14 @@ fn stop(error: Error, context: &Context) -> Stop {
         context.printer.findings(code, &findings, None);
         return Stop::said(code);
     }
-    let context = if error.is_short_of_memory() {
+    let what = if error.is_short_of_memory() {
         "the rebuild broke off for want of memory; what was done is written down, and `housewright rebuild --resume` with more `--max-memory` \
          goes on; or `--abort`, and begin again with fewer `--chunk-rows`"
     } else {
         "the rebuild broke off; what was done is written down, and `housewright rebuild --resume` goes on"
     };
     match error {
-        Error::ClickHouse(source) => {
-            Stop::failed(code, anyhow::Error::new(source).context(context))
-        }
+        Error::ClickHouse(source) => Stop::failed(code, anyhow::Error::new(source).context(what)),
         error => Stop::failed(code, error),
     }
 }

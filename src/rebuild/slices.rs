@@ -80,6 +80,7 @@ impl Run<'_> {
         }
     }
 
+    /// Puts what a query finds in each look into a table.
     async fn note(
         &mut self,
         table: &str,
