@@ -1398,7 +1398,7 @@ fn the_help_is_a_manual() {
               Threads of a chunk, and of the comparison
 
           --max-memory <BYTES>
-              Bytes of memory of a chunk, and of the comparison; what needs more goes through the disk
+              Bytes of memory of a chunk, and of the comparison; what needs more is done in slices
 
           --pause-file <FILE>
               Begin no chunk while this file is there

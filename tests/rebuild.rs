@@ -260,7 +260,8 @@ async fn under_live_ingest_and_killed_anywhere_nothing_is_lost_doubled_or_seen_w
     assert!(inserts > 20 && reads > 5 && !kills.is_empty());
 }
 
-/// Rebuilds that follow each other in one database, each killed several times, while rows come in and are read.
+/// Rebuilds that follow each other in one database, each killed several times, and gone on with in little memory, while rows come in and are
+/// read.
 async fn live_rounds(
     rounds: std::ops::Range<u64>,
     random: &mut rand_chacha::ChaCha8Rng,
@@ -302,6 +303,8 @@ async fn live_rounds(
                 assert_eq!(done(NAME, &["dump"]), before);
             } else if open {
                 args = vec!["rebuild", "--resume", "--lead", "1", "--chunk-rows", "2500"];
+                // Not enough for a chunk at once.
+                args.extend(["--max-threads", "2", "--max-memory", "14000000"]);
                 continue;
             }
             args = vec!["rebuild", "sessions", "--lead", "1", "--chunk-rows", "2500"];
@@ -800,7 +803,7 @@ fn a_server_that_dies_while_a_chunk_is_moved_begins_history_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_memory_is_short_less_is_compared_at_once() {
+async fn where_memory_is_short_less_is_made_and_compared_at_once() {
     const NAME: &str = "rebuild_memory";
     let client = database_with_schema(NAME).await;
     execute(
@@ -810,41 +813,53 @@ async fn where_memory_is_short_less_is_compared_at_once() {
     .await;
     // Each thread wants some, and machines have more or fewer.
     let limited = |bytes| ["--max-threads", "2", "--max-memory", bytes];
-    // Not enough for a piece of history.
     let begin = ["rebuild", "sessions", "--lead", "0"];
-    let output = run(NAME, &[&begin[..], &limited("31457280")].concat());
+    let output = run(NAME, &[&begin[..], &limited("1000000")].concat());
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8(output.stderr).unwrap();
     let error = &said[said.find("error:").unwrap()..];
     let (what, cause) = error.split_once('\n').unwrap();
     insta::assert_snapshot!(what, @"error: the rebuild broke off for want of memory; what was done is written down, and `housewright rebuild --resume` with more `--max-memory` goes on; or `--abort`, and begin again with fewer `--chunk-rows`");
     assert!(cause.contains("MEMORY_LIMIT_EXCEEDED (code 241)"), "{said}");
-    let compares = |request: &Request| {
-        if request.sql().contains("housewright_check") {
-            Fate::HoldBefore
-        } else {
-            Fate::Pass
-        }
-    };
-    // All of it is compared in one slice first, with less than that takes.
-    let resume = ["rebuild", "--resume", "-q"];
-    let (_, end) = kill::killed(|url| housewright(url, NAME, &resume), compares);
-    assert!(matches!(end, End::Killed(_)));
+    assert!(
+        said.contains("\n  memory is short: going on in 64 slices\n"),
+        "{said}"
+    );
+    // Not enough for the piece of history in one.
+    let resume = [&["rebuild", "--resume", "-q"][..], &limited("64000000")].concat();
+    {
+        let (proxy, end) = kill::killed(
+            |url| housewright(url, NAME, &resume),
+            |request| {
+                if request.sql().contains("housewright_check") {
+                    Fate::HoldBefore
+                } else {
+                    Fate::Pass
+                }
+            },
+        );
+        assert!(matches!(end, End::Killed(_)));
+        in_ever_more_slices(&proxy, "INSERT INTO `sessions_v1__housewright_stage");
+    }
     done(NAME, &["unlock", "--force", "-q"]);
+    // Nor for the comparison.
     let proxy = Proxy::start(&engine().url, |_| Fate::Pass);
-    let resume = [&["rebuild", "--resume"][..], &limited("25165824")].concat();
+    let resume = [&["rebuild", "--resume"][..], &limited("24000000")].concat();
     let output = housewright(&proxy.url, NAME, &resume).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
+    in_ever_more_slices(&proxy, "INSERT INTO `sessions_v1__housewright_check");
+    assert_right(&client).await;
+}
+
+/// Such statements were for fewer parts of the keys at first, and in the end for as many as the last says.
+fn in_ever_more_slices(proxy: &Proxy, begins: &str) {
     let seen = proxy.seen.lock().unwrap().clone();
-    let looks: Vec<String> = seen
+    let slices: Vec<String> = seen
         .iter()
-        .filter(|it| {
-            it.sql()
-                .contains("INSERT INTO `sessions_v1__housewright_check")
-        })
-        .map(|it| {
-            let sql = it.sql();
+        .map(Request::sql)
+        .filter(|sql| sql.contains(begins))
+        .map(|sql| {
             let slice = sql.split(") % ").nth(1).unwrap_or("1 = 0");
             slice
                 .split([')', ' '])
@@ -853,14 +868,12 @@ async fn where_memory_is_short_less_is_compared_at_once() {
                 .to_owned()
         })
         .collect();
-    assert_eq!(looks.first().map(String::as_str), Some("1"), "{looks:?}");
-    let last = looks.last().unwrap();
-    assert_ne!(last, "1", "{looks:?}");
+    let (first, last) = (slices.first().unwrap(), slices.last().unwrap());
+    assert!(first.len() < last.len() || first < last, "{slices:?}");
     assert_eq!(
-        looks.iter().filter(|it| *it == last).count().to_string(),
+        slices.iter().filter(|it| *it == last).count().to_string(),
         *last
     );
-    assert_right(&client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

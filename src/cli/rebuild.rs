@@ -85,7 +85,7 @@ pub(crate) struct Manner {
     /// Threads of a chunk, and of the comparison
     #[arg(long, value_name = "N")]
     max_threads: Option<u64>,
-    /// Bytes of memory of a chunk, and of the comparison; what needs more goes through the disk
+    /// Bytes of memory of a chunk, and of the comparison; what needs more is done in slices
     #[arg(long, value_name = "BYTES")]
     max_memory: Option<u64>,
     /// Begin no chunk while this file is there

@@ -6,42 +6,55 @@ use serde::Deserialize;
 
 use crate::clickhouse::{Error as ClickHouseError, Query, identifier, literal};
 use crate::rebuild::ledger::{Chunk, Fact};
+use crate::rebuild::parity::Comparison;
 use crate::rebuild::run::{Halt, Run};
+use crate::rebuild::slices::{Of, Slices};
 
 impl Run<'_> {
     /// History, piece by piece.
     pub(super) async fn backfill(&mut self) -> Result<(), Halt> {
         let chunks = self.ledger.progress.chunks.clone().unwrap_or_default();
-        let stage = self.subject.scratch(&format!("stage_{}", self.run()));
-        let mut made = false;
+        let mut slices = Slices::OF_A_PIECE;
         for (number, chunk) in chunks.iter().enumerate() {
             if self.ledger.progress.moved.contains(&number) {
                 continue;
             }
             self.hold().await?;
-            if !made {
-                let create = format!(
-                    "CREATE TABLE IF NOT EXISTS {} AS {}",
-                    identifier(&stage),
-                    identifier(&self.subject.new.state)
-                );
-                self.send(&create).await?;
-                made = true;
-            }
             let begun = Instant::now();
-            let (columns, rows) = self.rows_of(chunk);
-            let insert = format!("INSERT INTO {} ({columns}) {rows}", identifier(&stage));
-            self.send_heavy(&insert).await?;
+            let table = self.stage(chunk, &mut slices).await?;
             self.write(Fact::Staged {
                 chunk: number,
-                table: stage.clone(),
+                table: table.clone(),
             })
             .await?;
-            self.move_all(&stage).await?;
+            self.move_all(&table).await?;
             self.write(Fact::Moved { chunk: number }).await?;
             self.throttle(chunk.rows, begun.elapsed()).await?;
         }
         self.drop_scratch().await
+    }
+
+    /// Fills a staging table with what a piece adds, in as few slices as memory allows, and gives its name.
+    async fn stage(&mut self, chunk: &Chunk, slices: &mut Slices) -> Result<String, Halt> {
+        let (columns, rows) = self.rows_of(chunk);
+        let key = Comparison::of(&self.subject).key_hash();
+        loop {
+            let name = format!("stage_{}_{}", self.run(), slices.count());
+            let name = self.subject.scratch(&name);
+            let stage = identifier(&name);
+            let state = identifier(&self.subject.new.state);
+            // Empty if it is there: what it had was moved.
+            self.send(&format!("CREATE TABLE IF NOT EXISTS {stage} AS {state}"))
+                .await?;
+            let looks: Vec<Of<'_>> = slices.each().collect();
+            let into = format!("{stage} ({columns})");
+            let slice = |of: &Of<'_>| format!("SELECT {columns} FROM ({rows}){}", of.filter(&key));
+            match self.insert_each(&into, &looks, slice).await {
+                Err(halt) if self.refine(slices, &halt) => {}
+                result => return result.map(|()| name),
+            }
+            self.send(&format!("DROP TABLE IF EXISTS {stage}")).await?;
+        }
     }
 
     /// What a piece adds to the new state: the columns, and the query for them.
@@ -60,7 +73,7 @@ impl Run<'_> {
         let (columns, query) = (self.subject.column_list(), self.subject.query(&condition));
         let rows = match &self.subject.scope {
             Some(scope) => scope.within(&query, &columns, self.touched().as_deref()),
-            None => format!("SELECT {columns} FROM ({query})"),
+            None => query,
         };
         (columns, rows)
     }

@@ -7,9 +7,10 @@ use crate::catalog::Catalog;
 use crate::clickhouse::identifier;
 use crate::diff::QueryChange;
 use crate::rebuild::addition::{Added, Alter};
-use crate::rebuild::ledger::Fact;
+use crate::rebuild::ledger::{Chunk, Fact};
 use crate::rebuild::parity::Comparison;
 use crate::rebuild::run::{Halt, Run};
+use crate::rebuild::slices::Slices;
 use crate::rebuild::{Error, Task, chunks};
 
 /// A column of this name is there (`DUPLICATE_COLUMN`, `ILLEGAL_COLUMN`).
@@ -125,43 +126,62 @@ impl Run<'_> {
     /// History, piece by piece, each to the rows of its keys that are there.
     async fn fill(&mut self, added: &Added) -> Result<(), Halt> {
         let chunks = self.ledger.progress.chunks.clone().unwrap_or_default();
+        let mut slices = Slices::OF_A_PIECE;
         for (number, chunk) in chunks.iter().enumerate() {
             if self.ledger.progress.moved.contains(&number) {
                 continue;
             }
             self.hold().await?;
             let begun = Instant::now();
-            let stage = self
-                .subject
-                .scratch(&format!("stage_{}_{number}", self.run()));
-            let stage = identifier(&stage);
-            let columns: Vec<String> = self
-                .subject
-                .columns
-                .iter()
-                .map(|column| format!("{} {}", identifier(&column.name), column.r#type))
-                .collect();
+            loop {
+                match self.fill_with(added, number, chunk, slices).await {
+                    Err(halt) if self.refine(&mut slices, &halt) => self.drop_scratch().await?,
+                    result => break result?,
+                }
+            }
+            self.write(Fact::Moved { chunk: number }).await?;
+            self.throttle(chunk.rows, begun.elapsed()).await?;
+        }
+        Ok(())
+    }
+
+    /// One piece, in slices.
+    async fn fill_with(
+        &mut self,
+        added: &Added,
+        number: usize,
+        chunk: &Chunk,
+        slices: Slices,
+    ) -> Result<(), Halt> {
+        let columns: Vec<String> = self
+            .subject
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", identifier(&column.name), column.r#type))
+            .collect();
+        let condition = format!(
+            "{} AND {}",
+            self.subject.before(self.cut()),
+            chunk.condition
+        );
+        let (list, rows) = (self.subject.column_list(), self.subject.query(&condition));
+        let key = Comparison::of(&self.subject).key_hash();
+        for (slice, of) in slices.each().enumerate() {
+            let stage = format!("stage_{}_{number}_{}_{slice}", self.run(), slices.count());
+            let stage = identifier(&self.subject.scratch(&stage));
             self.send(&format!(
                 "CREATE TABLE IF NOT EXISTS {stage} ({}) ENGINE = MergeTree ORDER BY tuple()",
                 columns.join(", ")
             ))
             .await?;
-            let condition = format!(
-                "{} AND {}",
-                self.subject.before(self.cut()),
-                chunk.condition
-            );
-            let list = self.subject.column_list();
             self.send_heavy(&format!(
-                "INSERT INTO {stage} ({list}) SELECT {list} FROM ({})",
-                self.subject.query(&condition)
+                "INSERT INTO {stage} ({list}) SELECT {list} FROM ({rows}){}",
+                of.filter(&key)
             ))
             .await?;
             let fill = self.filling(added, &stage);
             self.send_heavy(&fill).await?;
             self.send(&format!("DROP TABLE IF EXISTS {stage}")).await?;
-            self.write(Fact::Moved { chunk: number }).await?;
-            self.throttle(chunk.rows, begun.elapsed()).await?;
         }
         Ok(())
     }

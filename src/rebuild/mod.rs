@@ -167,6 +167,11 @@ pub enum Event<'a> {
         /// How often that was begun, from 1; later rounds look at what changed during the first.
         round: u32,
     },
+    /// The server has not the memory for what was begun: it is done again in slices, as is what comes after it.
+    Sliced {
+        /// How many slices, of the keys.
+        slices: u64,
+    },
     /// The lock could not be given back; it dies after its lease.
     NotReleased {
         /// Why.

@@ -109,7 +109,8 @@ impl Comparison {
     }
 
     /// A number for a key.
-    fn key_hash(&self) -> String {
+    #[must_use]
+    pub(super) fn key_hash(&self) -> String {
         let names: Vec<String> = self
             .keys
             .iter()

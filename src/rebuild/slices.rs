@@ -1,14 +1,18 @@
-//! Which keys a comparison looks at: all of them, in slices, so that a look takes no more memory than there is; or those that differed the
-//! last time. What is compared is not known here.
+//! Which keys a query looks at: all of them, in slices, so that a look takes no more memory than there is; or those that differed the
+//! last time. What is done with them is not known here.
 
 use crate::clickhouse::identifier;
 use crate::rebuild::run::{Halt, Run};
+use crate::rebuild::{Event, Options};
 
-/// How many pieces of history a slice is. Each slice reads both sides whole, so that few are fast; 4 million events of 1 million sessions
-/// take less than 1 GiB.
+/// How many pieces of history a slice is, where no limit of memory is set. Each slice reads both sides whole, so that few are fast.
 const PIECES: u64 = 4;
-/// In how many slices at first, at most, and in how many at all.
+/// How many bytes of memory a row of a slice may have: 4 million events of 1 million sessions take less than 1 GiB.
+const BYTES: u64 = 256;
+/// In how many slices all of it is looked at at first, at most, and in how many at all.
 const SLICES: (u64, u64) = (64, 4096);
+/// In how many slices a piece of history is aggregated at most.
+const SLICES_OF_A_PIECE: u64 = 64;
 
 /// Some of the keys, each of which is known by a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +35,41 @@ impl Of<'_> {
     }
 }
 
-/// In how many slices so many rows are looked at first, by the rows of a piece of history.
-fn slices(rows: u64, piece: u64) -> u64 {
-    rows.div_ceil(piece.max(1).saturating_mul(PIECES))
-        .clamp(1, SLICES.0)
+/// In how many slices something is done: twice as many whenever the server has not the memory for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slices {
+    count: u64,
+    most: u64,
+}
+
+impl Slices {
+    /// Of a piece of history: one, as pieces are small. Each slice reads the piece whole.
+    pub(super) const OF_A_PIECE: Self = Self {
+        count: 1,
+        most: SLICES_OF_A_PIECE,
+    };
+
+    /// Of so many rows: as few as memory may allow.
+    fn of_all(rows: u64, options: &Options) -> Self {
+        let rows_of_one = match options.max_memory {
+            Some(bytes) => bytes / BYTES,
+            None => options.chunk_rows.saturating_mul(PIECES),
+        };
+        let count = rows.div_ceil(rows_of_one.max(1)).clamp(1, SLICES.0);
+        Self {
+            count,
+            most: SLICES.1,
+        }
+    }
+
+    /// How many there are, for the name of a table that is of as many.
+    pub(super) fn count(self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn each(self) -> impl Iterator<Item = Of<'static>> {
+        (0..self.count).map(move |it| Of::Slice(it, self.count))
+    }
 }
 
 /// Where a comparison notes what it finds: a table.
@@ -48,8 +83,20 @@ pub(super) struct Notes<'a> {
 }
 
 impl Run<'_> {
-    /// Makes a table of what a query finds, of the keys that another gives, or of all, which are of about so many rows. Where the server's
-    /// memory is not enough for a slice, all of it is done again with slices half as large.
+    /// Whether what failed is to be done again in twice as many slices, because memory was short.
+    pub(super) fn refine(&mut self, slices: &mut Slices, halt: &Halt) -> bool {
+        let short = matches!(halt, Halt::Error(error) if error.is_short_of_memory());
+        if !short || slices.count >= slices.most {
+            return false;
+        }
+        slices.count *= 2;
+        (self.events)(Event::Sliced {
+            slices: slices.count,
+        });
+        true
+    }
+
+    /// Makes a table of what a query finds, of the keys that another gives, or of all, which are of about so many rows.
     pub(super) async fn find(
         &mut self,
         notes: &Notes<'_>,
@@ -57,9 +104,9 @@ impl Run<'_> {
         rows: u64,
         query: impl Fn(&Of<'_>) -> String,
     ) -> Result<String, Halt> {
-        let mut count = slices(rows, self.options.chunk_rows);
+        let mut slices = Slices::of_all(rows, self.options);
         loop {
-            let name = format!("{}_{}_{count}", notes.name, self.run());
+            let name = format!("{}_{}_{}", notes.name, self.run(), slices.count());
             let table = identifier(&self.subject.scratch(&name));
             self.send(&format!(
                 "CREATE TABLE IF NOT EXISTS {table} ({}) ENGINE = MergeTree ORDER BY {}",
@@ -68,27 +115,25 @@ impl Run<'_> {
             .await?;
             let looks: Vec<Of<'_>> = match only {
                 Some(keys) => vec![Of::Keys(keys)],
-                None => (0..count).map(|it| Of::Slice(it, count)).collect(),
+                None => slices.each().collect(),
             };
-            match self.note(&table, &looks, &query).await {
-                Err(Halt::Error(error))
-                    if error.is_short_of_memory() && only.is_none() && count < SLICES.1 => {}
+            match self.insert_each(&table, &looks, &query).await {
+                Err(halt) if only.is_none() && self.refine(&mut slices, &halt) => {}
                 result => return result.map(|()| table),
             }
             self.send(&format!("DROP TABLE IF EXISTS {table}")).await?;
-            count *= 2;
         }
     }
 
     /// Puts what a query finds in each look into a table.
-    async fn note(
+    pub(super) async fn insert_each(
         &mut self,
-        table: &str,
+        into: &str,
         looks: &[Of<'_>],
         query: impl Fn(&Of<'_>) -> String,
     ) -> Result<(), Halt> {
         for of in looks {
-            let insert = format!("INSERT INTO {table} {}", query(of));
+            let insert = format!("INSERT INTO {into} {}", query(of));
             self.send_heavy(&insert).await?;
         }
         Ok(())
@@ -100,13 +145,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slices_are_as_many_as_pieces_ask_for_and_not_too_many() {
-        assert_eq!(slices(0, 10), 1);
-        assert_eq!(slices(40, 10), 1);
-        assert_eq!(slices(41, 10), 2);
-        assert_eq!(slices(9, 0), 3);
-        assert_eq!(slices(u64::MAX, 1), 64);
-        assert_eq!(slices(u64::MAX, u64::MAX), 1);
+    fn slices_are_as_many_as_memory_or_pieces_ask_for_and_not_too_many() {
+        let count = |rows, max_memory, chunk_rows| {
+            let options = Options {
+                chunk_rows,
+                max_memory,
+                ..Options::default()
+            };
+            Slices::of_all(rows, &options).count()
+        };
+        for (rows, chunk_rows, expected) in [
+            (0, 10, 1),
+            (40, 10, 1),
+            (41, 10, 2),
+            (9, 0, 9),
+            (u64::MAX, 1, 64),
+            (u64::MAX, u64::MAX, 1),
+        ] {
+            assert_eq!(count(rows, None, chunk_rows), expected, "{rows}");
+        }
+        assert_eq!(count(4 << 20, Some(1 << 30), 1), 1);
+        assert_eq!(count(50_000_000, Some(1 << 30), 1), 12);
+        assert_eq!(count(50_000_000, Some(0), 1), 64);
     }
 
     #[test]

@@ -119,7 +119,11 @@ pub fn findings(failure: &Failure) -> Vec<Diagnostic> {
                 let help = finding.help.is_none();
                 let finding = state(finding, failure, step);
                 if help {
-                    finding.help("`apply` again goes on where it stopped; `housewright rebuild --abort` takes back what was made so far")
+                    finding.help(if cause.is_short_of_memory() {
+                        "`apply` again with more `--max-memory` goes on where it stopped; or `housewright rebuild --abort` takes back what was made so far, and `apply` begins again with fewer `--chunk-rows`"
+                    } else {
+                        "`apply` again goes on where it stopped; `housewright rebuild --abort` takes back what was made so far"
+                    })
                 } else {
                     finding
                 }

@@ -276,6 +276,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
             text
         }
         Event::Paused { file } => format!("  paused while {file} is there"),
+        Event::Sliced { slices } => format!("  memory is short: going on in {slices} slices"),
         Event::NotReleased { error } => format!(
             "the lock could not be given back and opens by itself: {}",
             crate::report::causes(*error)
@@ -403,6 +404,9 @@ enum EventJson<'a> {
     Comparing {
         round: u32,
     },
+    Sliced {
+        slices: u64,
+    },
 }
 
 /// What happened, as one line of JSON; nothing for single statements.
@@ -418,6 +422,7 @@ pub fn event_json(event: &Event<'_>) -> Option<String> {
         Event::Waiting { running } => EventJson::Waiting { inserts: running },
         Event::Paused { file } => EventJson::Paused { file },
         Event::Comparing { round } => EventJson::Comparing { round: *round },
+        Event::Sliced { slices } => EventJson::Sliced { slices: *slices },
         _ => return None,
     };
     serde_json::to_string(&event).ok().map(|line| line + "\n")

@@ -272,6 +272,31 @@ async fn while_rows_come_in_every_event_is_in_the_new_columns() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_memory_is_short_less_is_filled_at_once() {
+    let sandbox = with(&section());
+    let client = support::database("in_place_memory").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(
+        &client,
+        "INSERT INTO events (project_id, event_id, timestamp, event_name, anonymous_id, user_id) SELECT 'p', toString(number), toDateTime64('2026-05-01 00:00:00', 3, 'UTC') + number, 'click' || toString(number % 7), hex(sipHash128(number)), 'u' || toString(number) FROM numbers(120000)",
+    )
+    .await;
+    let limited = |bytes| ["apply", "--max-threads", "2", "--max-memory", bytes];
+    let output = sandbox.on(&client, &limited("1000000")).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("MEMORY_LIMIT_EXCEEDED (code 241)"), "{said}");
+    let help = said.lines().find(|line| line.contains("= help:")).unwrap();
+    insta::assert_snapshot!(help.trim(), @"= help: `apply` again with more `--max-memory` goes on where it stopped; or `housewright rebuild --abort` takes back what was made so far, and `apply` begins again with fewer `--chunk-rows`");
+    let said = done(&sandbox, &client, &limited("64000000"));
+    assert!(
+        said.contains("memory is short: going on in 2 slices"),
+        "{said}"
+    );
+    agree(&client, "in slices").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_added_in_place_is_refused_with_its_place() {
     let client = support::database("in_place_refused").await;
     let first = with(&section());
