@@ -803,6 +803,75 @@ fn a_server_that_dies_while_a_chunk_is_moved_begins_history_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_the_server_leaves_out_by_wrong_statistics_are_read() {
+    const NAME: &str = "rebuild_statistics";
+    let client = database(NAME).await;
+    for statement in [
+        "CREATE TABLE raw (k String, at DateTime64(3, 'UTC'), received_at DateTime64(6, 'UTC') MATERIALIZED now64(6)) ENGINE = MergeTree ORDER BY k",
+        "CREATE TABLE sums_v1 (k String, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k",
+        "CREATE MATERIALIZED VIEW sums_v1_mv TO sums_v1 AS SELECT k, count() AS n FROM raw WHERE at < toDateTime('2026-06-01 00:00:00', 'UTC') GROUP BY k",
+        "CREATE VIEW sums AS SELECT k, n FROM sums_v1 FINAL",
+    ] {
+        execute(&client, statement).await;
+    }
+    // In the second before the view's own limit, and in the one before the cut.
+    for at in ["2026-05-31 23:59:59.500", "2026-05-01 00:00:00.000"] {
+        execute(&client, "TRUNCATE TABLE raw").await;
+        execute(&client, "TRUNCATE TABLE sums_v1").await;
+        let now = std::time::SystemTime::now();
+        let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+        let next = 1_000_000_000 - u64::from(now.subsec_nanos());
+        tokio::time::sleep(Duration::from_nanos(next)).await;
+        execute(
+            &client,
+            &format!("INSERT INTO raw (k, at) SELECT toString(number), toDateTime64('{at}', 3, 'UTC') FROM numbers(100)"),
+        )
+        .await;
+        // A merge makes statistics.
+        execute(&client, "OPTIMIZE TABLE raw FINAL").await;
+        done(NAME, &["rebuild", "sums", "--lead", "0"]);
+        done(NAME, &["rebuild", "--rollback"]);
+        done(NAME, &["rebuild", "--resume"]);
+        assert_eq!(
+            table(&client, "SELECT count() AS k, sum(n) AS n FROM sums").await,
+            "100 | 100",
+            "{at}"
+        );
+        done(NAME, &["rebuild", "--rollback"]);
+        done(NAME, &["rebuild", "--abort"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_null_is_in_a_slice_too() {
+    const NAME: &str = "rebuild_null";
+    let client = database(NAME).await;
+    for statement in [
+        "CREATE TABLE raw (k Nullable(String), u String, received_at DateTime64(6, 'UTC') MATERIALIZED now64(6)) ENGINE = MergeTree ORDER BY u",
+        "CREATE TABLE people_v1 (k Nullable(String), u String, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY (k, u) SETTINGS allow_nullable_key = 1",
+        "CREATE MATERIALIZED VIEW people_v1_mv TO people_v1 AS SELECT k, u, count() AS n FROM raw GROUP BY k, u",
+        "CREATE VIEW people AS SELECT k, u, n FROM people_v1 FINAL",
+        "INSERT INTO raw SELECT if(number % 2 = 0, NULL, 'k'), repeat(toString(number), 40) FROM numbers(60000)",
+    ] {
+        execute(&client, statement).await;
+    }
+    let mut args = vec!["rebuild", "people", "--lead", "0", "--chunk-rows", "30000"];
+    args.extend(["--max-threads", "2", "--max-memory", "20000000"]);
+    let output = run(NAME, &args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("memory is short"), "{said}");
+    assert!(said.contains("  60,000 rows are the same"), "{said}");
+    assert_eq!(
+        table(
+            &client,
+            "SELECT isNull(k) AS missing, sum(n) AS n FROM people GROUP BY missing ORDER BY missing"
+        )
+        .await,
+        "0 | 30000\n1 | 30000"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_memory_is_short_less_is_made_and_compared_at_once() {
     const NAME: &str = "rebuild_memory";
     let client = database_with_schema(NAME).await;

@@ -169,6 +169,24 @@ impl Client {
         }
     }
 
+    /// The same connection, on which the server reads whatever a condition may hold for. By its statistics it leaves parts out for which it
+    /// holds: ClickHouse 26.7 does where a `DateTime64` is compared with a `DateTime` by `<` or `>` and the part's minimum or maximum lies in
+    /// the same second or the one before.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn without_statistics(&self) -> Result<Self, Error> {
+        const SETTING: [(&str, &str); 1] = [("use_statistics_for_part_pruning", "0")];
+        let mut inner = self.inner.clone();
+        for (name, value) in self.known(&SETTING).await? {
+            inner = inner.with_setting(name, value);
+        }
+        Ok(Self {
+            inner,
+            ..self.clone()
+        })
+    }
+
     /// The same connection, in another database.
     #[must_use]
     pub fn in_database(&self, database: &str) -> Self {

@@ -14,7 +14,7 @@ use crate::rebuild::agreement::ROUNDS;
 use crate::rebuild::change::{Changed, ROWS, Reader, describe};
 use crate::rebuild::ledger::Fact;
 use crate::rebuild::run::{Halt, Run, seconds};
-use crate::rebuild::slices::{Notes, Of};
+use crate::rebuild::slices::{Notes, Of, number};
 use crate::rebuild::subject::size;
 use crate::rebuild::{Error, Event, Example};
 
@@ -136,18 +136,9 @@ impl Sides {
         }
     }
 
-    /// A number for a key.
+    /// The number of a key.
     fn hash(&self) -> String {
-        let names: Vec<String> = self
-            .keys
-            .iter()
-            .map(|name| format!("toString({})", identifier(name)))
-            .collect();
-        if names.is_empty() {
-            "toUInt64(0)".to_owned()
-        } else {
-            format!("cityHash64({})", names.join(", "))
-        }
+        number(self.keys.iter().map(String::as_str))
     }
 
     fn side(&self, number: u8, of: &Of<'_>) -> String {

@@ -6,7 +6,7 @@
 
 use crate::clickhouse::identifier;
 use crate::diff::aggregate;
-use crate::rebuild::slices::Of;
+use crate::rebuild::slices::{Of, number};
 use crate::rebuild::subject::{StateColumn, Subject};
 use crate::rebuild::sums::is_number;
 use crate::sql::tokens;
@@ -108,19 +108,10 @@ impl Comparison {
         }
     }
 
-    /// A number for a key.
+    /// The number of a key.
     #[must_use]
     pub(super) fn key_hash(&self) -> String {
-        let names: Vec<String> = self
-            .keys
-            .iter()
-            .map(|it| format!("toString({})", identifier(&it.name)))
-            .collect();
-        if names.is_empty() {
-            "toUInt64(0)".to_owned()
-        } else {
-            format!("cityHash64({})", names.join(", "))
-        }
+        number(self.keys.iter().map(|it| it.name.as_str()))
     }
 
     /// The rows of one side: the columns that are compared, each cast to one type.

@@ -75,6 +75,8 @@ pub(super) async fn under(
     events: &mut (dyn FnMut(Event<'_>) + Send),
     begun: Instant,
 ) -> Result<Outcome, Error> {
+    // History and what it is compared with are read by the same conditions, so that rows left out of both would not be missed.
+    let client = &client.without_statistics().await?;
     let open = Ledger::open(client, owner).await?;
     let begins = open.is_none();
     let ledger = match (task, open) {

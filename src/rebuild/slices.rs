@@ -35,6 +35,20 @@ impl Of<'_> {
     }
 }
 
+/// The number of a key, by its columns: NULL is a value as any other.
+#[must_use]
+pub(super) fn number<'a>(columns: impl Iterator<Item = &'a str>) -> String {
+    let values: Vec<String> = columns
+        .map(identifier)
+        .map(|it| format!("isNull({it}), ifNull(toString({it}), '')"))
+        .collect();
+    if values.is_empty() {
+        "toUInt64(0)".to_owned()
+    } else {
+        format!("cityHash64({})", values.join(", "))
+    }
+}
+
 /// In how many slices something is done: twice as many whenever the server has not the memory for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slices {
