@@ -818,10 +818,10 @@ async fn parts_that_the_server_leaves_out_by_wrong_statistics_are_read() {
     for at in ["2026-05-31 23:59:59.500", "2026-05-01 00:00:00.000"] {
         execute(&client, "TRUNCATE TABLE raw").await;
         execute(&client, "TRUNCATE TABLE sums_v1").await;
-        let now = std::time::SystemTime::now();
-        let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-        let next = 1_000_000_000 - u64::from(now.subsec_nanos());
-        tokio::time::sleep(Duration::from_nanos(next)).await;
+        // By the server's clock, from the beginning of a second on.
+        let left = "SELECT 1000000 - toUnixTimestamp64Micro(now64(6)) % 1000000 AS micros";
+        let left = table(&client, left).await.parse().unwrap();
+        tokio::time::sleep(Duration::from_micros(left)).await;
         execute(
             &client,
             &format!("INSERT INTO raw (k, at) SELECT toString(number), toDateTime64('{at}', 3, 'UTC') FROM numbers(100)"),
@@ -1134,6 +1134,10 @@ async fn what_stands_in_the_way_is_said_before_anything_is_made() {
         "CREATE MATERIALIZED VIEW further_mv TO further AS SELECT k FROM other",
         "CREATE VIEW reader AS SELECT k, n FROM other FINAL",
         "CREATE VIEW both AS SELECT k, n FROM other UNION ALL SELECT k, n FROM state",
+        "CREATE TABLE clamped (k UInt8, ip String TTL at + INTERVAL 90 YEAR, at DateTime MATERIALIZED least(now(), toDateTime(k))) ENGINE = MergeTree ORDER BY k",
+        "CREATE TABLE ips (k UInt8, n AggregateFunction(uniq, String)) ENGINE = AggregatingMergeTree ORDER BY k",
+        "CREATE MATERIALIZED VIEW ips_mv TO ips AS SELECT k, uniqState(ip) AS n FROM clamped GROUP BY k",
+        "CREATE VIEW ips_read AS SELECT k, finalizeAggregation(n) AS n FROM ips FINAL",
     ] {
         execute(&client, statement).await;
     }
@@ -1145,7 +1149,7 @@ async fn what_stands_in_the_way_is_said_before_anything_is_made() {
 
     ----- stderr -----
     error: there is no `nothing` in this database
-      its materialized views: further_mv, inside, other_mv, state_mv
+      its materialized views: further_mv, inside, ips_mv, other_mv, state_mv
     ");
     snapshot!(housewright(&engine().url, NAME, &["rebuild", "plain"]), @"
     success: false
@@ -1206,6 +1210,22 @@ async fn what_stands_in_the_way_is_said_before_anything_is_made() {
      = note: nothing was changed
      = help: drop it before, and make it anew after `rebuild --finish`
     ");
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "ips_read"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuild]: `clamped` has no column in which the server writes when it took a row, so there is no safe place to cut history from what comes in
+     |
+     = note: nothing was changed
+     = help: add one: ALTER TABLE clamped ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE clamped MATERIALIZE COLUMN received_at; ALTER TABLE clamped MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6). Or stop whoever writes into it until readers are swapped, and say `--writers-stopped`
+
+    error[rebuild]: `clamped.ip` has a TTL: what it let go is in `ips` and could not be made anew
+     |
+     = note: nothing was changed
+     = help: if that may go from the state too, say `--allow-shorter-history`
+    ");
     snapshot!(housewright(&engine().url, NAME, &["rebuild", "--resume"]), @"
     success: false
     exit_code: 2
@@ -1228,6 +1248,37 @@ async fn what_stands_in_the_way_is_said_before_anything_is_made() {
     For more information, try '--help'.
     ");
     assert_eq!(everything(&client).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_side_that_somebody_began_to_read_is_not_let_go() {
+    const NAME: &str = "rebuild_still_read";
+    let client = database_with_schema(NAME).await;
+    seed(&client, 50).await;
+    done(NAME, &["rebuild", "sessions", "--lead", "0"]);
+    for statement in [
+        "CREATE TABLE starts (started_at DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY started_at",
+        "CREATE MATERIALIZED VIEW starts_mv TO starts AS SELECT started_at FROM sessions_v1",
+        "CREATE DATABASE IF NOT EXISTS rebuild_reports",
+        "CREATE OR REPLACE VIEW rebuild_reports.many AS SELECT count() AS n FROM rebuild_still_read.sessions_v1",
+        // Of another name only.
+        "CREATE OR REPLACE VIEW rebuild_reports.other AS SELECT count() AS n FROM rebuild_still_read.sessions_v1__housewright_2",
+    ] {
+        execute(&client, statement).await;
+    }
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "--finish"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `sessions_v1` is still read by starts_mv, rebuild_reports.many, so it cannot be let go
+      let them read the new side (CREATE OR REPLACE VIEW), or drop them; nothing was changed
+    ");
+    execute(&client, "DROP VIEW starts_mv").await;
+    execute(&client, "DROP VIEW rebuild_reports.many").await;
+    done(NAME, &["rebuild", "--finish"]);
+    assert_right(&client).await;
 }
 
 /// Reads without end what is not to change, and what is written meanwhile.

@@ -6,7 +6,7 @@ use crate::catalog::{Catalog, Object};
 use crate::clickhouse::identifier;
 use crate::rebuild::Error;
 use crate::rebuild::change::Reader;
-use crate::rebuild::obstacles::followers;
+use crate::rebuild::obstacles::{elsewhere, followers};
 use crate::rebuild::run::{Halt, Run};
 use crate::rebuild::subject::readers;
 
@@ -86,15 +86,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The old side of a changed definition is let go only when nothing reads it.
+    /// The old side is let go only when nothing reads it. Readers of a definition that stays are swapped, whenever they were made.
     pub(super) async fn nobody_stays(&mut self) -> Result<(), Halt> {
-        if self.subject.change.is_none() {
+        let old = &self.subject.old;
+        if old.state.is_empty() {
             return Ok(());
         }
         let catalog = Catalog::read(self.client).await?;
-        let old = &self.subject.old;
-        let mut staying = readers(&catalog, &old.state);
+        let mut staying = match self.subject.change {
+            Some(_) => readers(&catalog, &old.state),
+            None => Vec::new(),
+        };
         staying.extend(followers(&catalog, old).map(|it: &Object| it.name.clone()));
+        staying.extend(elsewhere(self.client, &old.state).await?);
         if staying.is_empty() {
             return Ok(());
         }

@@ -29,7 +29,8 @@ impl Run<'_> {
             .await?;
             self.move_all(&table).await?;
             self.write(Fact::Moved { chunk: number }).await?;
-            self.throttle(chunk.rows, begun.elapsed()).await?;
+            self.throttle(chunk.rows.saturating_mul(slices.count()), begun.elapsed())
+                .await?;
         }
         self.drop_scratch().await
     }

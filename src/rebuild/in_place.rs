@@ -140,7 +140,8 @@ impl Run<'_> {
                 }
             }
             self.write(Fact::Moved { chunk: number }).await?;
-            self.throttle(chunk.rows, begun.elapsed()).await?;
+            self.throttle(chunk.rows.saturating_mul(slices.count()), begun.elapsed())
+                .await?;
         }
         Ok(())
     }

@@ -190,18 +190,45 @@ pub(super) async fn check_readers(
             ));
         }
     }
-    let query = Query::new(format!(
-        "SELECT concat(database, '.', name) AS name FROM system.tables WHERE database NOT IN (currentDatabase(), 'system', 'INFORMATION_SCHEMA', 'information_schema') \
-         AND position(create_table_query, concat(currentDatabase(), '.', {})) > 0",
-        literal(state)
-    ));
-    for row in client.rows::<Row>(&query).await? {
+    for name in elsewhere(client, state).await? {
         refusals.push(refusal(
-            format!("`{}` of another database reads `{state}`", row.name),
+            format!("`{name}` of another database reads `{state}`"),
             "let it read a view of this database instead",
         ));
     }
     Ok(())
+}
+
+/// What of other databases names a table of this one: `database.name`.
+pub(super) async fn elsewhere(
+    client: &Client,
+    table: &str,
+) -> Result<Vec<String>, ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+        create: String,
+    }
+    let query = Query::new(format!(
+        "SELECT concat(database, '.', name) AS name, create_table_query AS create FROM system.tables WHERE database NOT IN (currentDatabase(), 'system', 'INFORMATION_SCHEMA', 'information_schema') \
+         AND position(create_table_query, {}) > 0 AND position(create_table_query, currentDatabase()) > 0 ORDER BY name",
+        literal(table)
+    ));
+    let rows: Vec<Row> = client.rows(&query).await?;
+    let of_this = |name: &str, before: &str| {
+        name == table && before.trim_end_matches('.').trim_matches(['`', '"']) == client.database()
+    };
+    Ok(rows
+        .into_iter()
+        .filter(|row| {
+            mentions(&row.create).iter().any(|(name, span)| {
+                let text = span.of(&row.create);
+                text.split_once('.')
+                    .is_some_and(|(before, _)| of_this(name, before))
+            })
+        })
+        .map(|row| row.name)
+        .collect())
 }
 
 /// Inserts on other replicas would not be waited for.
@@ -250,12 +277,8 @@ pub(super) async fn received_at(
     let rows: Vec<Row> = client.rows(&query).await?;
     let stamped: Vec<Row> = rows
         .into_iter()
-        .filter(|row| {
-            tokens(&row.default_expression).any(|token| {
-                let word = token.span.of(&row.default_expression);
-                word.eq_ignore_ascii_case("now") || word.eq_ignore_ascii_case("now64")
-            })
-        })
+        .filter(|row| matches!(row.default_kind.as_str(), "DEFAULT" | "MATERIALIZED"))
+        .filter(|row| is_now(&row.default_expression))
         .collect();
     if let Some(asked) = &options.received_at {
         if stamped.iter().all(|row| row.name != *asked) {
@@ -314,19 +337,131 @@ fn has_star(select: &str) -> bool {
     false
 }
 
-pub(super) fn has_ttl(create: &str) -> bool {
-    let mut depth = 0_usize;
-    for token in tokens(create) {
-        match token.kind {
-            TokenKind::OpeningRoundBracket => depth += 1,
-            TokenKind::ClosingRoundBracket => depth = depth.saturating_sub(1),
-            TokenKind::BareWord
-                if depth == 0 && token.span.of(create).eq_ignore_ascii_case("TTL") =>
-            {
-                return true;
+/// What of a table goes after a time, by its definition.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Ttl {
+    /// Whether rows do.
+    pub(super) rows: bool,
+    /// The columns whose values do.
+    pub(super) columns: Vec<String>,
+}
+
+impl Ttl {
+    /// Of a CREATE TABLE, as the server writes it.
+    #[must_use]
+    pub(super) fn of(create: &str) -> Self {
+        let mut found = Self::default();
+        let mut depth = 0_usize;
+        let mut column = None;
+        let mut begins = false;
+        for token in tokens(create).filter(|token| token.kind.is_significant()) {
+            let text = token.span.of(create);
+            match token.kind {
+                TokenKind::OpeningRoundBracket => {
+                    depth += 1;
+                    begins = depth == 1;
+                    continue;
+                }
+                TokenKind::ClosingRoundBracket => depth = depth.saturating_sub(1),
+                TokenKind::Comma if depth == 1 => {
+                    begins = true;
+                    continue;
+                }
+                _ if begins => column = Some(text.trim_matches(['`', '"']).to_owned()),
+                TokenKind::BareWord if text.eq_ignore_ascii_case("TTL") => match depth {
+                    0 => found.rows = true,
+                    1 => found.columns.extend(column.take()),
+                    _ => {}
+                },
+                _ => {}
             }
-            _ => {}
+            begins = false;
+        }
+        found
+    }
+}
+
+/// Whether an expression is the time at which the server looks at it, to the second at least, and nothing else.
+fn is_now(expression: &str) -> bool {
+    const MADE_OF: [&str; 7] = [
+        "now",
+        "now64",
+        "cast",
+        "_cast",
+        "todatetime",
+        "todatetime64",
+        "totimezone",
+    ];
+    let mut now = false;
+    tokens(expression)
+        .filter(|token| token.kind.is_significant())
+        .all(|token| {
+            let word = token.span.of(expression).to_ascii_lowercase();
+            now |= word.starts_with("now");
+            match token.kind {
+                TokenKind::BareWord => MADE_OF.contains(&word.as_str()),
+                TokenKind::OpeningRoundBracket
+                | TokenKind::ClosingRoundBracket
+                | TokenKind::Comma
+                | TokenKind::Number
+                | TokenKind::StringLiteral => true,
+                _ => false,
+            }
+        })
+        && now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_columns_may_go_after_a_time() {
+        let ttl = |create: &str| {
+            let found = Ttl::of(create);
+            (found.rows, found.columns.join(" "))
+        };
+        for (create, rows, columns) in [
+            (
+                "CREATE TABLE d.t (`a` UInt8, `b` String TTL at + toIntervalDay(1), `ttl` Date DEFAULT f(TTL, 1)) ENGINE = MergeTree ORDER BY a",
+                false,
+                "b",
+            ),
+            (
+                "CREATE TABLE t (a Date, b Decimal(9, 2) TTL a + 1) ENGINE = MergeTree ORDER BY a TTL a + toIntervalDay(90)",
+                true,
+                "b",
+            ),
+            (
+                "CREATE TABLE t (TTL Date, b UInt8) ENGINE = Memory",
+                false,
+                "",
+            ),
+        ] {
+            assert_eq!(ttl(create), (rows, columns.to_owned()), "{create}");
         }
     }
-    false
+
+    #[test]
+    fn a_stamp_is_the_time_and_nothing_else() {
+        for stamp in [
+            "now()",
+            "now64(6)",
+            "now64(6, 'UTC')",
+            "CAST(now64(3), 'DateTime64(3)')",
+            "toDateTime(now(), 'UTC')",
+        ] {
+            assert!(is_now(stamp), "{stamp}");
+        }
+        for other in [
+            "least(at, now())",
+            "toStartOfHour(now())",
+            "now() - 5",
+            "toDateTime(0)",
+            "at",
+            "if(at > now(), at, now())",
+        ] {
+            assert!(!is_now(other), "{other}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::rebuild::ledger::{Fact, Ledger};
 use crate::rebuild::obstacles::refusal;
 use crate::rebuild::parity::Comparison;
 use crate::rebuild::section::{same, survey_section};
-use crate::rebuild::subject::{Subject, Survey, readers, survey};
+use crate::rebuild::subject::{Side, Subject, Survey, readers, survey};
 use crate::rebuild::{Error, Event, Options, Outcome, Task, chunks};
 
 /// No row is received that late: a view that is to take nothing yet takes rows from here on.
@@ -395,10 +395,13 @@ impl Run<'_> {
         if self.subject.change.is_none() {
             self.swap(true).await?;
         }
-        let state = self.subject.old.state.clone();
+        let Side { state, view } = self.subject.old.clone();
         let mut views = self.attempts().await?;
         views.retain(|view| *view != self.subject.new.view);
-        views.insert(0, self.subject.old.view.clone());
+        // A view that is new has no old side.
+        if !view.is_empty() {
+            views.insert(0, view);
+        }
         self.let_go(&views, &state).await?;
         self.drop_scratch().await?;
         self.write(Fact::Finished).await
@@ -409,6 +412,9 @@ impl Run<'_> {
         for view in views {
             self.send(&format!("DROP VIEW IF EXISTS {}", identifier(view)))
                 .await?;
+        }
+        if state.is_empty() {
+            return Ok(());
         }
         self.quiet().await?;
         self.send(&format!("DROP TABLE IF EXISTS {}", identifier(state)))

@@ -4,9 +4,11 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use serde::Deserialize;
+
 use crate::catalog::generation::parse;
-use crate::catalog::{Catalog, Generations, Kind, Object, mentions};
-use crate::clickhouse::Client;
+use crate::catalog::{Catalog, Generations, Kind, Object, mentions, references};
+use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier};
 use crate::diff::QueryChange;
 use crate::journal::{Lock, Owner};
 use crate::migration::{Addition, Change, Redefinition};
@@ -14,7 +16,7 @@ use crate::plan::How;
 use crate::rebuild::addition::survey_addition;
 use crate::rebuild::change::survey_change;
 use crate::rebuild::ledger::Progress;
-use crate::rebuild::obstacles::refusal;
+use crate::rebuild::obstacles::{Refusal, refusal};
 use crate::rebuild::run::under;
 use crate::rebuild::subject::{Subject, find_fed, size};
 use crate::rebuild::{Error, Event, Options, Outcome, Survey, Task, last};
@@ -38,6 +40,9 @@ pub async fn way(client: &Client, what: &Redefinition, options: &Options) -> Res
         }
     }
     let generations = Generations::of(catalog.objects.iter().map(|object| object.name.as_str()));
+    if let Some(refusal) = reads_elsewhere(what, client.database()) {
+        return Err(Error::Refused(vec![refusal]));
+    }
     let sources: Vec<&Object> = sources(&catalog, &generations, what);
     if sources.is_empty() {
         return Ok(plain("what it reads is made by the same migrations"));
@@ -60,7 +65,10 @@ pub async fn way(client: &Client, what: &Redefinition, options: &Options) -> Res
     tables.extend(old.as_ref().map(|it| it.state.name.as_str()));
     let mut rows = 0;
     for table in tables {
-        rows += size(client, table).await?.0;
+        rows += match catalog.get(table) {
+            Some(other) if !other.merges() => u64::from(gives_rows(client, table).await?),
+            _ => size(client, table).await?.0,
+        };
     }
     if rows == 0 {
         let names: Vec<&str> = sources.iter().map(|it| it.name.as_str()).collect();
@@ -139,7 +147,16 @@ fn stands(progress: &Progress, what: &Redefinition, catalog: &Catalog, database:
     let view = catalog.get(&subject.new.view);
     let state = catalog.get(&subject.new.state);
     match (what, view, state) {
-        (Redefinition::Beside(_), view, state) => view.is_some() && state.is_some(),
+        (Redefinition::Beside(_), Some(_), Some(_)) => {
+            let reads = |sql: &str| references(sql).contains(&subject.new.state);
+            let mut readers = subject.changing().iter().filter(|it| reads(&it.after));
+            same(progress, what).is_ok()
+                && readers.all(|reader| {
+                    catalog
+                        .get(&reader.name)
+                        .is_some_and(|it| reads(&it.select))
+                })
+        }
         (Redefinition::InPlace(_), Some(view), Some(state)) => {
             let change = QueryChange::of(&subject.select, &view.select, database);
             let columns = &subject.columns;
@@ -169,6 +186,47 @@ pub(super) fn same(progress: &Progress, what: &Redefinition) -> Result<(), Error
         Err(Error::OtherDefinition {
             name: subject.logical.clone(),
         })
+    }
+}
+
+/// A table of another database, which no section is carried out with: its rows would not be seen, and history not made.
+fn reads_elsewhere(what: &Redefinition, database: &str) -> Option<Refusal> {
+    let part = match what {
+        Redefinition::Beside(change) => &change.view,
+        Redefinition::InPlace(addition) => &addition.query,
+    };
+    let named = mentions(&part.sql).into_iter().find_map(|(_, span)| {
+        let (before, _) = span.of(&part.sql).split_once('.')?;
+        let before = before.trim_matches(['`', '"']);
+        (before != database).then(|| span.of(&part.sql).to_owned())
+    })?;
+    Some(
+        refusal(
+            format!(
+                "`{}` names {named}, and a section knows the tables of its own database, `{database}`",
+                part.name
+            ),
+            "put both into one database; or make the new side by hand, in `-- migrate:up`, and fill it with history yourself",
+        )
+        .at(&part.location),
+    )
+}
+
+/// Whether a table that is none of the MergeTree family gives rows when it is read. One that cannot be read has none to give.
+async fn gives_rows(client: &Client, table: &str) -> Result<bool, ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        #[serde(rename = "n")]
+        _n: u8,
+    }
+    let query = Query::new(format!(
+        "SELECT toUInt8(1) AS n FROM {} LIMIT 1",
+        identifier(table)
+    ));
+    match client.rows::<Row>(&query).await {
+        Ok(rows) => Ok(!rows.is_empty()),
+        Err(error) if error.exception().is_some() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

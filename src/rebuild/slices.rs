@@ -1,6 +1,8 @@
 //! Which keys a query looks at: all of them, in slices, so that a look takes no more memory than there is; or those that differed the
 //! last time. What is done with them is not known here.
 
+use std::time::Duration;
+
 use crate::clickhouse::identifier;
 use crate::rebuild::run::{Halt, Run};
 use crate::rebuild::{Event, Options};
@@ -147,6 +149,7 @@ impl Run<'_> {
         query: impl Fn(&Of<'_>) -> String,
     ) -> Result<(), Halt> {
         for of in looks {
+            self.pause(Duration::ZERO).await?;
             let insert = format!("INSERT INTO {into} {}", query(of));
             self.send_heavy(&insert).await?;
         }

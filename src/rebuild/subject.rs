@@ -11,7 +11,7 @@ use crate::rebuild::addition::Added;
 use crate::rebuild::change::{Changed, Reader};
 use crate::rebuild::chunks;
 use crate::rebuild::obstacles::{
-    Refusal, check_followers, check_readers, check_replicas, check_shape, has_ttl, received_at,
+    Refusal, Ttl, check_followers, check_readers, check_replicas, check_shape, received_at,
     refusal, words_of,
 };
 use crate::rebuild::run::NEVER;
@@ -462,11 +462,20 @@ pub(super) async fn weigh(
     options: &Options,
 ) -> Result<Survey, Error> {
     check_replicas(client, &subject, &mut refusals).await?;
-    if !options.allow_shorter_history && has_ttl(&source.create) {
+    let ttl = Ttl::of(&source.create);
+    let column = ttl
+        .columns
+        .iter()
+        .find(|it| subject.source_columns.contains(*it));
+    if !options.allow_shorter_history && (ttl.rows || column.is_some()) {
+        let what = match column {
+            Some(column) if !ttl.rows => format!("{}.{column}", source.name),
+            _ => source.name.clone(),
+        };
         refusals.push(refusal(
             format!(
-                "`{}` has a TTL: what it let go is in `{}` and could not be made anew",
-                source.name, subject.old.state
+                "`{what}` has a TTL: what it let go is in `{}` and could not be made anew",
+                subject.old.state
             ),
             if subject.added.is_some() {
                 "if new columns may be empty there, say `--allow-shorter-history`"

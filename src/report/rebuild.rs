@@ -197,7 +197,9 @@ pub fn line(event: &Event<'_>) -> Option<String> {
                     format!("filling {} from `{}`", subject.new.state, subject.source)
                 }
                 // There is nothing that it takes the place of.
-                Fact::Compared { .. } if subject.old.state.is_empty() => return None,
+                Fact::Compared { .. } | Fact::Finishing if subject.old.state.is_empty() => {
+                    return None;
+                }
                 Fact::Begun { .. } => format!(
                     "rebuilding `{}`: {} beside {}, from `{}`{}",
                     subject.name,
@@ -449,6 +451,14 @@ pub fn human(outcome: &Outcome, task: &Task, target: &str, database: &str) -> St
         );
     }
     match task {
+        Task::Resume if subject.old.state.is_empty() => format!(
+            "{head}: {} has all of history, and {} read it, in {took}; `housewright apply` goes on with the migrations\n",
+            subject.new.state,
+            outcome.readers.join(", ")
+        ),
+        Task::Finish if subject.old.state.is_empty() => {
+            format!("{head} is done; there was no old side, in {took}\n")
+        }
         Task::Begin { .. } | Task::Section(_) | Task::Resume if outcome.progress.finishing => {
             format!("{head} is rebuilt; the old side is gone, in {took}\n")
         }

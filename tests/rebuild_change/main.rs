@@ -536,9 +536,9 @@ async fn in_slices_of_the_keys_new_and_old_differ_in_the_same_rows() {
     insta::assert_snapshot!(told[0], @"
     `sessions` against what it says now: 21 rows the same
       pageview_count differs in 22 rows
-      e.g. project_id p, session_id n0, anonymous_id c: pageview_count was 1 and is 2
-      e.g. project_id p, session_id n2, anonymous_id c: pageview_count was 1 and is 2
-      e.g. project_id p, session_id n21, anonymous_id c: pageview_count was 0 and is 1
+      e.g. project_id p, session_id n30, anonymous_id c: pageview_count was 0 and is 1
+      e.g. project_id p, session_id n36, anonymous_id c: pageview_count was 0 and is 1
+      e.g. project_id p, session_id n9, anonymous_id c: pageview_count was 1 and is 2
     readers read the new side
     ");
 }
@@ -1461,6 +1461,161 @@ async fn a_new_view_is_filled_with_history() {
     section_new on http://[ADDRESS]/ is what the 4 migrations made that were applied there: 10 objects
 
     ----- stderr -----
+    ");
+}
+
+/// A new view over `source`, as a section.
+fn counts_of(source: &str) -> String {
+    format!(
+        "CREATE TABLE counts_v1 (project_id String, n UInt64) ENGINE = SummingMergeTree ORDER BY project_id;\n\
+         CREATE MATERIALIZED VIEW counts_v1_mv TO counts_v1 AS SELECT project_id, count() AS n FROM {source} GROUP BY project_id;\n\
+         CREATE OR REPLACE VIEW counts AS SELECT project_id, sum(n) AS n FROM counts_v1 GROUP BY project_id;\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_view_that_rebuild_goes_on_with_has_no_old_side_to_let_go() {
+    let down = "DROP VIEW counts;\nDROP VIEW counts_v1_mv;\nDROP TABLE counts_v1;\n";
+    let sandbox = with_section(&counts_of("events"), down);
+    let client = support::database("section_new_killed").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    let apply = |url: &str| sandbox.at(url, &client, &["apply"]);
+    let (_, end) = kill::killed(apply, |request: &Request| {
+        if request.sql().contains("MOVE PARTITION") {
+            Fate::HoldBefore
+        } else {
+            Fate::Pass
+        }
+    });
+    assert!(matches!(end, End::Killed(_)), "{end:?}");
+    done(&sandbox, &client, &["unlock", "--force", "-q"]);
+    snapshot!(sandbox.on(&client, &["rebuild", "--resume", "-q"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_new_killed on http://[ADDRESS]/: `counts`: counts_v1 has all of history, and counts read it, in [DURATION]; `housewright apply` goes on with the migrations
+
+    ----- stderr -----
+    ");
+    snapshot!(sandbox.on(&client, &["rebuild", "--finish"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_new_killed on http://[ADDRESS]/: `counts` is done; there was no old side, in [DURATION]
+
+    ----- stderr -----
+    ");
+    done(&sandbox, &client, &["apply", "-q"]);
+    assert_eq!(
+        table(&client, "SELECT project_id, n FROM counts ORDER BY 1").await,
+        "p | 4\nq | 1"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_section_is_plain_only_where_its_source_has_nothing() {
+    let client = support::database("section_sources").await;
+    execute(&client, "CREATE DATABASE IF NOT EXISTS section_elsewhere").await;
+    execute(&client, "CREATE OR REPLACE TABLE section_elsewhere.raw (project_id String) ENGINE = MergeTree ORDER BY project_id").await;
+    execute(
+        &client,
+        "CREATE TABLE noted (project_id String) ENGINE = Memory",
+    )
+    .await;
+    let elsewhere = with_section(&counts_of("section_elsewhere.raw"), "SELECT 1;\n");
+    done(&elsewhere, &client, &["apply", "--to", "3", "-q"]);
+    snapshot!(elsewhere.on(&client, &["apply"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuild]: `counts_v1_mv` names section_elsewhere.raw, and a section knows the tables of its own database, `section_sources`
+     --> schema/migrations/0004_sessions_v2.sql:3:1
+      |
+    3 | CREATE MATERIALIZED VIEW counts_v1_mv TO counts_v1 AS SELECT project_id, count() AS n FROM section_elsewhere.raw GROUP BY project_id;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: put both into one database; or make the new side by hand, in `-- migrate:up`, and fill it with history yourself
+    ");
+    let memory = with_section(&counts_of("noted"), "SELECT 1;\n");
+    snapshot!(memory.on(&client, &["plan"]), @"
+    success: true
+    exit_code: 0
+    ----- stdout -----
+    section_sources on http://[ADDRESS]/: 3 statements to execute
+
+    0004_sessions_v2  schema/migrations/0004_sessions_v2.sql
+      1/3  CREATE TABLE              counts_v1     metadata
+      2/3  CREATE MATERIALIZED VIEW  counts_v1_mv  metadata
+      3/3  CREATE VIEW               counts        metadata
+      from statement 1 on: plain statements, because noted is empty
+
+    ----- stderr -----
+    ");
+    execute(&client, "INSERT INTO noted VALUES ('p')").await;
+    snapshot!(memory.on(&client, &["apply"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuild]: `noted` is a table of the engine Memory, so there may be no history to read
+     --> schema/migrations/0004_sessions_v2.sql:2:1
+      |
+    2 | CREATE TABLE counts_v1 (project_id String, n UInt64) ENGINE = SummingMergeTree ORDER BY project_id;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: rebuild from a table of the MergeTree family that keeps the raw rows
+
+    error[rebuild]: `noted` has no column in which the server writes when it took a row, so there is no safe place to cut history from what comes in
+     --> schema/migrations/0004_sessions_v2.sql:2:1
+      |
+    2 | CREATE TABLE counts_v1 (project_id String, n UInt64) ENGINE = SummingMergeTree ORDER BY project_id;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: add one: ALTER TABLE noted ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE noted MATERIALIZE COLUMN received_at; ALTER TABLE noted MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6). Or stop whoever writes into it until readers are swapped, and say `--writers-stopped`
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_section_is_done_only_if_its_readers_are_changed_over() {
+    let (change, _) = screens();
+    let back = statement("0002_sessions.sql", "CREATE VIEW sessions\n")
+        .replace("CREATE VIEW", "CREATE OR REPLACE VIEW");
+    let sandbox = with_section(&change, &format!("{back}\n"));
+    let client = support::database("section_back").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    done(&sandbox, &client, &["apply", "-q"]);
+    done(&sandbox, &client, &["rollback", "-q"]);
+    snapshot!(sandbox.on(&client, &["apply"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error[rebuild]: there is a `sessions_v2` already
+     --> schema/migrations/0004_sessions_v2.sql:2:1
+      |
+    2 | CREATE TABLE sessions_v2
+      | ^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: nothing was changed
+      = help: give what is new a name of its own, as in `sessions_v2` beside `sessions_v1`: both stand until the old side is let go
+
+    error[rebuild]: there is a `sessions_v2_mv` already
+      --> schema/migrations/0004_sessions_v2.sql:30:1
+       |
+    30 | CREATE MATERIALIZED VIEW sessions_v2_mv TO sessions_v2
+       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = note: nothing was changed
+       = help: give what is new a name of its own, as in `sessions_v2` beside `sessions_v1`: both stand until the old side is let go
     ");
 }
 
