@@ -1596,6 +1596,7 @@ async fn a_source_that_does_not_say_when_it_took_a_row_is_rebuilt_while_nobody_w
         (r#""step":"captured""#, true),
         ("MOVE PARTITION", true),
         ("housewright_check", true),
+        ("CREATE OR REPLACE VIEW", true),
     ] {
         let at = move |request: &Request| {
             if kill::changes(request) && request.sql().contains(mark) {

@@ -35,21 +35,24 @@ impl Run<'_> {
     /// Makes every reader under a name of this run's, so that one that the server refuses is known before anything is aggregated.
     pub(super) async fn rehearse(&mut self) -> Result<(), Halt> {
         for reader in self.subject.changing().to_vec() {
-            let name = self.rehearsal(&reader).await?;
+            let name = self.rehearsal(&reader, Some(&reader.place)).await?;
             self.send(&format!("DROP VIEW IF EXISTS {}", identifier(&name)))
                 .await?;
         }
         Ok(())
     }
 
-    /// A reader as it will be, under a name of this run's.
-    pub(super) async fn rehearsal(&mut self, reader: &Reader) -> Result<String, Halt> {
+    /// A reader as it will be, under a name of this run's. With a place the definition is to blame if the server refuses it.
+    pub(super) async fn rehearsal(
+        &mut self,
+        reader: &Reader,
+        place: Option<&str>,
+    ) -> Result<String, Halt> {
         let name = self
             .subject
             .scratch(&format!("reader_{}_{}", reader.name, self.run()));
         let names = [(reader.name.clone(), name.clone())].into();
-        self.make(&renamed(&reader.after, &names), Some(&reader.place))
-            .await?;
+        self.make(&renamed(&reader.after, &names), place).await?;
         Ok(name)
     }
 

@@ -255,7 +255,7 @@ impl Run<'_> {
                 ..Differences::default()
             });
         };
-        let rehearsal = self.rehearsal(reader).await?;
+        let rehearsal = self.rehearsal(reader, None).await?;
         let old = describe(self.client, &identifier(&reader.name)).await?;
         let new = describe(self.client, &identifier(&rehearsal)).await?;
         let written = |name: &String| self.subject.columns.iter().any(|it| it.name == *name);
@@ -505,8 +505,8 @@ mod tests {
         let sides = Sides::of(("r", &old), ("s", &new), &key);
         assert_eq!(
             sides.side(2, &Of::Slice(1, 3)),
-            "SELECT toUInt8(2) AS _side, cityHash64(toString(`k`)) AS kh, CAST([('k', toString(`k`))], 'Array(Tuple(String, String))') AS names, \
-             toString(`n`) AS c_0 FROM `s` WHERE cityHash64(toString(`k`)) % 3 = 1"
+            "SELECT toUInt8(2) AS _side, cityHash64(isNull(`k`), ifNull(toString(`k`), '')) AS kh, CAST([('k', toString(`k`))], 'Array(Tuple(String, String))') AS names, \
+             toString(`n`) AS c_0 FROM `s` WHERE cityHash64(isNull(`k`), ifNull(toString(`k`), '')) % 3 = 1"
         );
         let query = sides.query(&Of::Slice(1, 3));
         assert_eq!(query.matches(" % 3 = 1").count(), 2, "{query}");

@@ -189,6 +189,16 @@ pub(super) async fn check_readers(
                 "please report its SHOW CREATE TABLE",
             ));
         }
+        let select = catalog.get(reader).map_or("", |view| &view.select);
+        for (name, span) in mentions(select) {
+            let text = span.of(select);
+            if name == *state && qualifier(text).is_some_and(|it| it != client.database()) {
+                refusals.push(refusal(
+                    format!("`{reader}` reads {text}, which has the name of `{state}` in another database, and would be taken for it"),
+                    "let it read that by a view of another name",
+                ));
+            }
+        }
     }
     for name in elsewhere(client, state).await? {
         refusals.push(refusal(
@@ -215,18 +225,16 @@ pub(super) async fn elsewhere(
         literal(table)
     ));
     let rows: Vec<Row> = client.rows(&query).await?;
-    let of_this = |name: &str, before: &str| {
-        name == table && before.trim_end_matches('.').trim_matches(['`', '"']) == client.database()
+    let of_this = |create: &str| {
+        mentions(create).iter().any(|(name, span)| {
+            name == table && qualifier(span.of(create)) == Some(client.database())
+        })
     };
+    // In strings and in the arguments of functions too.
+    let written = format!("{}.{table}", client.database());
     Ok(rows
         .into_iter()
-        .filter(|row| {
-            mentions(&row.create).iter().any(|(name, span)| {
-                let text = span.of(&row.create);
-                text.split_once('.')
-                    .is_some_and(|(before, _)| of_this(name, before))
-            })
-        })
+        .filter(|row| of_this(&row.create) || stands_alone(&row.create, &written))
         .map(|row| row.name)
         .collect())
 }
@@ -313,6 +321,22 @@ pub(super) async fn received_at(
     Ok(candidates
         .first()
         .map_or_else(String::new, |it| (*it).to_owned()))
+}
+
+/// The database before a name: `db.name`.
+pub(super) fn qualifier(name: &str) -> Option<&str> {
+    let (before, _) = name.split_once('.')?;
+    Some(before.trim().trim_matches(['`', '"']))
+}
+
+/// Whether a text has a word that is no part of another.
+fn stands_alone(text: &str, word: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let before = text.get(..at).unwrap_or_default();
+        let behind = text.get(at + word.len()..).unwrap_or_default();
+        !before.ends_with(goes_on) && !behind.starts_with(goes_on)
+    })
 }
 
 pub(super) fn words_of(sql: &str) -> Vec<String> {

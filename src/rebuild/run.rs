@@ -138,7 +138,7 @@ pub(super) async fn under(
         Ok(()) => false,
         Err(Halt::Stopped) => true,
         Err(Halt::Error(error)) => {
-            if matches!(error, Error::Unmakeable { .. }) {
+            if matches!(error, Error::Unmakeable { .. }) && run.ledger.progress.aborting {
                 run.ledger.forget().await?;
             }
             return Err(error);

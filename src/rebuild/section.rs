@@ -16,7 +16,7 @@ use crate::plan::How;
 use crate::rebuild::addition::survey_addition;
 use crate::rebuild::change::survey_change;
 use crate::rebuild::ledger::Progress;
-use crate::rebuild::obstacles::{Refusal, refusal};
+use crate::rebuild::obstacles::{Refusal, qualifier, refusal};
 use crate::rebuild::run::under;
 use crate::rebuild::subject::{Subject, find_fed, size};
 use crate::rebuild::{Error, Event, Options, Outcome, Survey, Task, last};
@@ -40,7 +40,7 @@ pub async fn way(client: &Client, what: &Redefinition, options: &Options) -> Res
         }
     }
     let generations = Generations::of(catalog.objects.iter().map(|object| object.name.as_str()));
-    if let Some(refusal) = reads_elsewhere(what, client.database()) {
+    if let Some(refusal) = reads_elsewhere(client, what).await? {
         return Err(Error::Refused(vec![refusal]));
     }
     let sources: Vec<&Object> = sources(&catalog, &generations, what);
@@ -190,26 +190,41 @@ pub(super) fn same(progress: &Progress, what: &Redefinition) -> Result<(), Error
 }
 
 /// A table of another database, which no section is carried out with: its rows would not be seen, and history not made.
-fn reads_elsewhere(what: &Redefinition, database: &str) -> Option<Refusal> {
+async fn reads_elsewhere(
+    client: &Client,
+    what: &Redefinition,
+) -> Result<Option<Refusal>, ClickHouseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
     let part = match what {
         Redefinition::Beside(change) => &change.view,
         Redefinition::InPlace(addition) => &addition.query,
     };
-    let named = mentions(&part.sql).into_iter().find_map(|(_, span)| {
-        let (before, _) = span.of(&part.sql).split_once('.')?;
-        let before = before.trim_matches(['`', '"']);
-        (before != database).then(|| span.of(&part.sql).to_owned())
-    })?;
-    Some(
+    let database = client.database();
+    let named: Vec<&str> = mentions(&part.sql)
+        .into_iter()
+        .map(|(_, span)| span.of(&part.sql))
+        .filter(|name| qualifier(name).is_some_and(|it| it != database))
+        .collect();
+    if named.is_empty() {
+        return Ok(None);
+    }
+    // What stands before a dot may be an alias.
+    let query = Query::new("SELECT name FROM system.databases");
+    let databases: Vec<Row> = client.rows(&query).await?;
+    let known = |name: &&&str| databases.iter().any(|it| qualifier(name) == Some(&it.name));
+    Ok(named.iter().find(known).map(|name| {
         refusal(
             format!(
-                "`{}` names {named}, and a section knows the tables of its own database, `{database}`",
+                "`{}` names {name}, and a section knows the tables of its own database, `{database}`",
                 part.name
             ),
             "put both into one database; or make the new side by hand, in `-- migrate:up`, and fill it with history yourself",
         )
-        .at(&part.location),
-    )
+        .at(&part.location)
+    }))
 }
 
 /// Whether a table that is none of the MergeTree family gives rows when it is read. One that cannot be read has none to give.

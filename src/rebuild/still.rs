@@ -29,6 +29,8 @@ impl Run<'_> {
         if self.is_still().await? {
             return Ok(());
         }
+        // A run that was killed may have swapped readers and not have written it down.
+        self.swap(false).await?;
         self.write(Fact::Again).await?;
         Err(Error::NotStill {
             source_table: self.subject.source.clone(),

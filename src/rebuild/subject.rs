@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::generation::{parse, physical, renamed, scratch};
-use crate::catalog::{Catalog, Generations, Kind, Object, mentions, references};
+use crate::catalog::{Catalog, Column, Generations, Kind, Object, mentions, references};
 use crate::clickhouse::{Client, Error as ClickHouseError, Query, identifier, literal};
 use crate::rebuild::addition::Added;
 use crate::rebuild::change::{Changed, Reader};
@@ -463,10 +463,11 @@ pub(super) async fn weigh(
 ) -> Result<Survey, Error> {
     check_replicas(client, &subject, &mut refusals).await?;
     let ttl = Ttl::of(&source.create);
-    let column = ttl
-        .columns
-        .iter()
-        .find(|it| subject.source_columns.contains(*it));
+    let used = |name: &String| subject.source_columns.contains(name);
+    // What an ALIAS is made of is not looked at.
+    let alias = |column: &Column| column.default == "ALIAS" && used(&column.name);
+    let any = source.columns.iter().any(alias);
+    let column = ttl.columns.iter().find(|it| any || used(it));
     if !options.allow_shorter_history && (ttl.rows || column.is_some()) {
         let what = match column {
             Some(column) if !ttl.rows => format!("{}.{column}", source.name),

@@ -8,6 +8,7 @@ mod live;
 mod support;
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use housewright::clickhouse::Client;
@@ -1402,14 +1403,20 @@ async fn a_section_that_expects_other_differences_stops_before_the_swap() {
     ");
 }
 
+/// A new view over `source`, as a section.
+fn counts_of(source: &str) -> String {
+    format!(
+        "CREATE TABLE counts_v1 (project_id String, n UInt64) ENGINE = SummingMergeTree ORDER BY project_id;\n\
+         CREATE MATERIALIZED VIEW counts_v1_mv TO counts_v1 AS SELECT project_id, count() AS n FROM {source} GROUP BY project_id;\n\
+         CREATE OR REPLACE VIEW counts AS SELECT project_id, sum(n) AS n FROM counts_v1 GROUP BY project_id;\n"
+    )
+}
+
+const COUNTS_BACK: &str = "DROP VIEW counts;\nDROP VIEW counts_v1_mv;\nDROP TABLE counts_v1;\n";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_view_is_filled_with_history() {
-    let sandbox = with_section(
-        "CREATE TABLE counts_v1 (project_id String, n UInt64) ENGINE = SummingMergeTree ORDER BY project_id;\n\
-         CREATE MATERIALIZED VIEW counts_v1_mv TO counts_v1 AS SELECT project_id, count() AS n FROM events GROUP BY project_id;\n\
-         CREATE OR REPLACE VIEW counts AS SELECT project_id, sum(n) AS n FROM counts_v1 GROUP BY project_id;\n",
-        "DROP VIEW counts;\nDROP VIEW counts_v1_mv;\nDROP TABLE counts_v1;\n",
-    );
+    let sandbox = with_section(&counts_of("events"), COUNTS_BACK);
     let client = support::database("section_new").await;
     done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
     execute(&client, EVENTS).await;
@@ -1464,19 +1471,9 @@ async fn a_new_view_is_filled_with_history() {
     ");
 }
 
-/// A new view over `source`, as a section.
-fn counts_of(source: &str) -> String {
-    format!(
-        "CREATE TABLE counts_v1 (project_id String, n UInt64) ENGINE = SummingMergeTree ORDER BY project_id;\n\
-         CREATE MATERIALIZED VIEW counts_v1_mv TO counts_v1 AS SELECT project_id, count() AS n FROM {source} GROUP BY project_id;\n\
-         CREATE OR REPLACE VIEW counts AS SELECT project_id, sum(n) AS n FROM counts_v1 GROUP BY project_id;\n"
-    )
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_view_that_rebuild_goes_on_with_has_no_old_side_to_let_go() {
-    let down = "DROP VIEW counts;\nDROP VIEW counts_v1_mv;\nDROP TABLE counts_v1;\n";
-    let sandbox = with_section(&counts_of("events"), down);
+    let sandbox = with_section(&counts_of("events"), COUNTS_BACK);
     let client = support::database("section_new_killed").await;
     done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
     execute(&client, EVENTS).await;
@@ -1540,6 +1537,15 @@ async fn a_section_is_plain_only_where_its_source_has_nothing() {
       = note: nothing was changed
       = help: put both into one database; or make the new side by hand, in `-- migrate:up`, and fill it with history yourself
     ");
+    // What stands before a dot may be an alias.
+    let alias = counts_of("events AS e WHERE e.project_id IN (e.project_id, e.event_id)");
+    let alias = with_section(&alias, "SELECT 1;\n");
+    let plan = alias.on(&client, &["plan"]).output().unwrap().stdout;
+    let plan = String::from_utf8(plan).unwrap();
+    assert!(
+        plan.contains("plain statements, because events is empty"),
+        "{plan}"
+    );
     let memory = with_section(&counts_of("noted"), "SELECT 1;\n");
     snapshot!(memory.on(&client, &["plan"]), @"
     success: true
@@ -1580,6 +1586,39 @@ async fn a_section_is_plain_only_where_its_source_has_nothing() {
       = note: nothing was changed
       = help: add one: ALTER TABLE noted ADD COLUMN received_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC'); ALTER TABLE noted MATERIALIZE COLUMN received_at; ALTER TABLE noted MODIFY COLUMN received_at DateTime64(6, 'UTC') MATERIALIZED now64(6). Or stop whoever writes into it until readers are swapped, and say `--writers-stopped`
     ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_refuses_when_history_is_made_is_gone_on_with() {
+    let (change, down) = screens();
+    let sandbox = with_section(&change, &down);
+    let client = support::database("section_refused_late").await;
+    done(&sandbox, &client, &["apply", "--to", "3", "-q"]);
+    execute(&client, EVENTS).await;
+    // A reader is tried before anything is made, and again when it is compared.
+    let tried = AtomicUsize::new(0);
+    let proxy = Proxy::start(&engine().url, move |request| {
+        let sql = request.sql();
+        let tries = sql.trim_start().starts_with("CREATE") && sql.contains("housewright_reader");
+        if tries && tried.fetch_add(1, Ordering::SeqCst) == 1 {
+            Fate::Refuse("Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)")
+        } else {
+            Fate::Pass
+        }
+    });
+    let output = sandbox
+        .at(&proxy.url, &client, &["apply"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("`apply` again"), "{said}");
+    done(&sandbox, &client, &["apply", "-q"]);
+    let counted = "SELECT project_id, session_id, pageview_count FROM sessions ORDER BY ALL";
+    assert_eq!(
+        table(&client, counted).await,
+        "p | s | 2\np | t | 1\nq | t | 1"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
