@@ -1273,10 +1273,23 @@ async fn an_old_side_that_somebody_began_to_read_is_not_let_go() {
 
     ----- stderr -----
     error: `sessions_v1` is still read by starts_mv, rebuild_reports.many, so it cannot be let go
-      let them read the new side (CREATE OR REPLACE VIEW), or drop them; nothing was changed
+      let them read the other side (CREATE OR REPLACE VIEW), or drop them; nothing was changed
     ");
     execute(&client, "DROP VIEW starts_mv").await;
     execute(&client, "DROP VIEW rebuild_reports.many").await;
+    // Nor is the new one.
+    done(NAME, &["rebuild", "--rollback"]);
+    snapshot!(housewright(&engine().url, NAME, &["rebuild", "--abort"]), @"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: `sessions_v1__housewright_2` is still read by rebuild_reports.other, so it cannot be let go
+      let them read the other side (CREATE OR REPLACE VIEW), or drop them; nothing was changed
+    ");
+    execute(&client, "DROP VIEW rebuild_reports.other").await;
+    done(NAME, &["rebuild", "--resume"]);
     done(NAME, &["rebuild", "--finish"]);
     assert_right(&client).await;
 }

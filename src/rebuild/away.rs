@@ -13,6 +13,7 @@ impl Run<'_> {
     /// The new side goes, and everything is as it was. Another rebuild may use its names again.
     pub(super) async fn abort(&mut self) -> Result<(), Halt> {
         if !self.ledger.progress.aborting {
+            self.nobody_came().await?;
             self.write(Fact::Aborting).await?;
         }
         // What a dead run was taking away, and with it what its statements need.

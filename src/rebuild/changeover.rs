@@ -8,7 +8,7 @@ use crate::rebuild::Error;
 use crate::rebuild::change::Reader;
 use crate::rebuild::obstacles::{elsewhere, followers};
 use crate::rebuild::run::{Halt, Run};
-use crate::rebuild::subject::readers;
+use crate::rebuild::subject::{Side, readers};
 
 impl Run<'_> {
     /// Executes a statement of the definition, which stands in a place; that the server refuses it is the definition's fault.
@@ -91,22 +91,38 @@ impl Run<'_> {
 
     /// The old side is let go only when nothing reads it. Readers of a definition that stays are swapped, whenever they were made.
     pub(super) async fn nobody_stays(&mut self) -> Result<(), Halt> {
-        let old = &self.subject.old;
-        if old.state.is_empty() {
+        self.unread(&self.subject.old.clone(), &[]).await
+    }
+
+    /// The new side is taken back only if nothing but what goes back itself reads it. Nobody knew it by name before it was swapped in.
+    pub(super) async fn nobody_came(&mut self) -> Result<(), Halt> {
+        if !self.ledger.progress.was_swapped || self.subject.added.is_some() {
+            return Ok(());
+        }
+        let mut own = self.attempts().await?;
+        own.extend(self.subject.changing().iter().map(|it| it.name.clone()));
+        self.unread(&self.subject.new.clone(), &own).await
+    }
+
+    /// Nothing reads a side, but what is named.
+    async fn unread(&mut self, side: &Side, but: &[String]) -> Result<(), Halt> {
+        if side.state.is_empty() {
             return Ok(());
         }
         let catalog = Catalog::read(self.client).await?;
         let mut staying = match self.subject.change {
-            Some(_) => readers(&catalog, &old.state),
+            Some(_) => readers(&catalog, &side.state),
             None => Vec::new(),
         };
-        staying.extend(followers(&catalog, old).map(|it: &Object| it.name.clone()));
-        staying.extend(elsewhere(self.client, &old.state).await?);
+        staying.extend(followers(&catalog, side).map(|it: &Object| it.name.clone()));
+        let scratch = self.subject.scratch_prefix();
+        staying.retain(|name| !but.contains(name) && !name.starts_with(&scratch));
+        staying.extend(elsewhere(self.client, &side.state).await?);
         if staying.is_empty() {
             return Ok(());
         }
         Err(Error::StillRead {
-            state: old.state.clone(),
+            state: side.state.clone(),
             readers: staying,
         }
         .into())

@@ -359,7 +359,7 @@ pub enum Error {
         steps: Vec<String>,
     },
     /// Somebody goes on with the old side.
-    #[error("`{state}` is still read by {}, so it cannot be let go\n  let them read the new side (CREATE OR REPLACE VIEW), or drop them; nothing was changed", readers.join(", "))]
+    #[error("`{state}` is still read by {}, so it cannot be let go\n  let them read the other side (CREATE OR REPLACE VIEW), or drop them; nothing was changed", readers.join(", "))]
     StillRead {
         /// The old state.
         state: String,

@@ -483,7 +483,7 @@ async fn what_may_differ_is_said_and_nothing_else_may() {
 
     ----- stderr -----
     error: `sessions_v1` is still read by sources, so it cannot be let go
-      let them read the new side (CREATE OR REPLACE VIEW), or drop them; nothing was changed
+      let them read the other side (CREATE OR REPLACE VIEW), or drop them; nothing was changed
     ");
     execute(&client, "DROP VIEW sources").await;
     snapshot!(sandbox.on(&client, &["rebuild", "--finish"]), @"
