@@ -11,7 +11,7 @@ use crate::rebuild::{Event, Options};
 const PIECES: u64 = 4;
 /// How many bytes of memory a row of a slice may have: 4 million events of 1 million sessions take less than 1 GiB.
 const BYTES: u64 = 256;
-/// In how many slices all of it is looked at at first, at most, and in how many at all.
+/// In how many slices all of it is looked at to begin with, at most, and in how many in the end.
 const SLICES: (u64, u64) = (64, 4096);
 /// In how many slices a piece of history is aggregated at most.
 const SLICES_OF_A_PIECE: u64 = 64;
